@@ -1,0 +1,102 @@
+//! The builtin table: one row per function of the host that generated code calls.
+//!
+//! in   rows: field, kind, opcode (for host instructions), effects
+//! out  the `repr(C)` table of pointers, and rows from which declarations and documents are made
+//!
+//! Generated code reaches builtins through the pointer in the frame alone, so it has no undefined symbols.
+
+use crate::frame::NativeFrame;
+use alloy_primitives::U256;
+use core::mem::offset_of;
+
+/// Operands and result in the frame's scratch words; nothing else is read or changed.
+pub type ScratchFn = unsafe extern "C" fn(frame: *mut NativeFrame);
+/// Memory growth: the byte one behind the access, and the gas charged for what stands behind it in its section.
+pub type GrowFn = unsafe extern "C" fn(frame: *mut NativeFrame, end: u64, rest: u64) -> u32;
+/// A host instruction on the stack at home: the stack top, and `pc << 8 | opcode`.
+pub type HostFn = unsafe extern "C" fn(frame: *mut NativeFrame, top: *mut U256, place: u64) -> u32;
+
+/// How a builtin is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuiltinKind {
+    /// [`ScratchFn`].
+    Scratch,
+    /// [`GrowFn`].
+    Grow,
+    /// [`HostFn`].
+    Host,
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct BuiltinRow {
+    /// Name.
+    pub name: &'static str,
+    /// How it is called.
+    pub kind: BuiltinKind,
+    /// The opcode it executes; none for those that are no opcode of their own.
+    pub opcode: Option<u8>,
+    /// What it reads, changes and may do.
+    pub effects: &'static str,
+    /// Offset of its pointer in the table.
+    pub offset: usize,
+}
+
+macro_rules! pointer {
+    (Scratch) => { ScratchFn };
+    (Grow) => { GrowFn };
+    (Host) => { HostFn };
+}
+
+macro_rules! builtins {
+    ($($name:ident $kind:ident $opcode:expr, $effects:literal;)*) => {
+        /// The pointers, one per row.
+        #[derive(Debug, Clone, Copy)]
+        #[repr(C)]
+        pub struct BuiltinTable { $(#[doc = $effects] pub $name: pointer!($kind),)* }
+
+        impl BuiltinTable {
+            /// Every row, in order.
+            pub const ROWS: &[BuiltinRow] = &[$(BuiltinRow {
+                name: stringify!($name),
+                kind: BuiltinKind::$kind,
+                opcode: $opcode,
+                effects: $effects,
+                offset: offset_of!(Self, $name),
+            },)*];
+        }
+    };
+}
+
+builtins! {
+    grow Grow None, "charges for memory and grows it; moves memory; leaves with nothing changed when it cannot be paid";
+    call_data_load Scratch None, "reads call data beyond its end as zeros";
+    mul Scratch Some(0x02), "pure";
+    div Scratch Some(0x04), "pure";
+    sdiv Scratch Some(0x05), "pure";
+    rem Scratch Some(0x06), "pure";
+    srem Scratch Some(0x07), "pure";
+    addmod Scratch Some(0x08), "pure";
+    mulmod Scratch Some(0x09), "pure";
+    stop Host Some(0x00), "ends the frame";
+    exp Host Some(0x0a), "charges by the exponent; may halt";
+    keccak256 Host Some(0x20), "reads memory; charges by length; moves memory; may halt";
+    calldatacopy Host Some(0x37), "writes memory; charges by length; moves memory; may halt";
+    codecopy Host Some(0x39), "writes memory; charges by length; moves memory; may halt";
+    extcodecopy Host Some(0x3c), "loads an account; writes memory; charges; moves memory; may halt";
+    returndatacopy Host Some(0x3e), "writes memory; charges by length; moves memory; may halt";
+    sload Host Some(0x54), "loads storage; charges when cold; may halt";
+    sstore Host Some(0x55), "changes storage; charges and refunds; may halt";
+    tload Host Some(0x5c), "loads transient storage; may halt";
+    tstore Host Some(0x5d), "changes transient storage; may halt";
+    mcopy Host Some(0x5e), "writes memory; charges by length; moves memory; may halt";
+    log0 Host Some(0xa0), "adds a log; charges by length; moves memory; may halt";
+    log1 Host Some(0xa1), "adds a log; charges by length; moves memory; may halt";
+    log2 Host Some(0xa2), "adds a log; charges by length; moves memory; may halt";
+    log3 Host Some(0xa3), "adds a log; charges by length; moves memory; may halt";
+    log4 Host Some(0xa4), "adds a log; charges by length; moves memory; may halt";
+    r#return Host Some(0xf3), "ends the frame with output; moves memory; may halt";
+    revert Host Some(0xfd), "ends the frame with output; moves memory; may halt";
+    table_call Host None, "executes the opcode of the EVM's own instruction table; may do anything that a stock opcode does";
+    step Host None, "executes one step of the interpreter, static gas included; anything may have changed";
+}

@@ -1,0 +1,49 @@
+//! Compiled code as data: what a compiler hands over and an artifact will hold.
+//!
+//! in   made by a compiler or read from a store
+//! out  mapped by `code`, entered by `hotevm`
+
+use alloc::vec::Vec;
+
+/// A place at which compiled code can be entered, and what must hold there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryPoint {
+    /// Program counter.
+    pub pc: u32,
+    /// Number to hand to the function.
+    pub number: u32,
+    /// Least stack height.
+    pub height_min: u16,
+    /// Greatest stack height.
+    pub height_max: u16,
+    /// Bytes that memory has at least.
+    pub memory_min: u32,
+}
+
+/// What the host does when native code leaves at a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LeaveRow {
+    /// The instruction to continue at.
+    pub pc: u32,
+    /// Gas to give back.
+    pub gas: u32,
+    /// Stack height, counted from the frame's `top`.
+    pub top: i32,
+    /// Number of the reason.
+    pub reason: u8,
+}
+
+/// Position-independent machine code with its tables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CodeObject {
+    /// Machine code, then constants, with nothing left to relocate.
+    pub bytes: Vec<u8>,
+    /// Bytes of machine code at the start.
+    pub text_len: usize,
+    /// Offset of the function.
+    pub entry_offset: usize,
+    /// Entry points, by pc; the first is the start.
+    pub entries: Vec<EntryPoint>,
+    /// Leave rows, by site.
+    pub leaves: Vec<LeaveRow>,
+}

@@ -1,0 +1,85 @@
+//! Options that several subcommands share.
+//!
+//! in   the command line
+//! out  modes and their engines, settings of the runtime, CPUs to stay on
+
+use crate::pin;
+use clap::Args;
+use hotevm::{Config, Optimisation, Preset};
+use hotevm_statetest::mode::{self, Engine, Mode};
+use serde::Serialize;
+use std::{fs::File, io::BufWriter, path::{Path, PathBuf}};
+
+/// How to execute.
+#[derive(Debug, Args)]
+pub(crate) struct Execution {
+    /// Modes, separated by commas: interpreter, jit, tiered, aot.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    mode: Vec<Mode>,
+    /// How eagerly code is compiled: development, production, test, stress. Mode jit uses test unless told otherwise.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<Preset>,
+    /// How much LLVM does: none, fast, full.
+    #[arg(long, value_name = "LEVEL", default_value_t = Optimisation::Full)]
+    optimisation: Optimisation,
+    /// CPU to compile for, by LLVM's name, instead of this machine's.
+    #[arg(long, value_name = "NAME")]
+    target_cpu: Option<String>,
+    /// Write a text dump of every stage of compiling below this folder.
+    #[arg(long, value_name = "DIR")]
+    dump: Option<PathBuf>,
+    /// Stay on these CPUs: numbers and ranges, separated by commas.
+    #[arg(long, value_name = "CPUS")]
+    pin: Option<String>,
+}
+
+/// What to take and what to write.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// Only what has this text in its name or path.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+    /// Only what runs on this fork.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) fork: Option<String>,
+    /// Print an EIP-3155 trace of everything that is executed, made in the first mode.
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Write a report to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl Execution {
+    /// Pins the process and makes the engines of all modes asked for.
+    pub(crate) fn engines(&self, default_modes: &[Mode]) -> eyre::Result<Vec<Box<dyn Engine>>> {
+        if let Some(cpus) = &self.pin {
+            pin::stay_on(cpus)?;
+        }
+        let mut modes = Vec::new();
+        for mode in if self.mode.is_empty() { default_modes } else { &self.mode } {
+            if !modes.contains(mode) {
+                modes.push(*mode);
+            }
+        }
+        let config = self.config();
+        Ok(modes.into_iter().map(|mode| mode::engine(mode, &config)).collect::<Result<_, _>>()?)
+    }
+
+    fn config(&self) -> Config {
+        Config {
+            optimisation: self.optimisation,
+            target_cpu: self.target_cpu.clone(),
+            dump_dir: self.dump.clone(),
+            ..Config::preset(self.preset.unwrap_or(Preset::Test))
+        }
+    }
+}
+
+/// Writes a report.
+pub(crate) fn write_json(path: Option<&Path>, report: &impl Serialize) -> eyre::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let file = File::create(path).map_err(|error| eyre::eyre!("{}: {error}", path.display()))?;
+    serde_json::to_writer_pretty(BufWriter::new(file), report)
+        .map_err(|error| eyre::eyre!("{}: {error}", path.display()))
+}

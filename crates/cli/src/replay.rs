@@ -1,0 +1,146 @@
+//! `hotevm replay`: blocks and contracts, timed in several modes.
+//!
+//! in   files and folders, or nothing for the embedded sample chain
+//! out  a line per block or contract, totals, differences between modes
+
+use crate::{
+    options::{self, Execution, Selection},
+    outcome,
+    progress::Progress,
+};
+use clap::Args;
+use hotevm_statetest::{
+    Error, Mode, fixture, fork,
+    mode::Engine,
+    replay::{self, Plan, Run},
+    report::{ReplayMode, ReplayReport, ReplayRun},
+    sample,
+    trace::{Focus, Window},
+};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Fixtures: .json or .json.gz files, or folders of them; none means the embedded sample chain.
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    execution: Execution,
+    #[command(flatten)]
+    selection: Selection,
+    /// Timed rounds; a round is one pass over all paths.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Sweep a buffer of 256 MiB before every timed pass over a path.
+    #[arg(long)]
+    cold_caches: bool,
+    /// Threads; replay measures on one, so any other number is refused.
+    #[arg(short = 'j', long = "jobs", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1))]
+    jobs: Option<u32>,
+}
+
+/// Replays; true if everything held.
+pub(crate) fn run(arguments: &Arguments) -> eyre::Result<bool> {
+    let engines = arguments.execution.engines(&[Mode::Interpreter, Mode::Jit])?;
+    let selection = &arguments.selection;
+    let mut runs = if arguments.paths.is_empty() { sample::runs()? } else { replay::load(&fixture::find(&arguments.paths)?)? };
+    runs.retain(|run| wants(selection, run));
+    if runs.is_empty() {
+        return Err(Error::NothingLeft.into());
+    }
+    if selection.trace {
+        trace(&runs, engines.first());
+    }
+    let progress = Progress::new("passes");
+    let plan = Plan {
+        rounds: arguments.rounds as usize,
+        cold_caches: arguments.cold_caches,
+        progress: &|done, total| progress.done(done, total),
+    };
+    let measured = replay::measure(&runs, &engines, &plan)?;
+    drop(progress);
+    print(&measured.report, measured.explanation.as_deref())?;
+    options::write_json(selection.json.as_deref(), &measured.report)?;
+    Ok(measured.report.held())
+}
+
+fn wants(selection: &Selection, run: &Run) -> bool {
+    selection.filter.as_ref().is_none_or(|text| run.name.contains(text.as_str()))
+        && selection.fork.as_ref().is_none_or(|name| fork::spec_id(name) == Some(run.env.cfg_env.spec))
+}
+
+fn trace(runs: &[Run], engine: Option<&Box<dyn Engine>>) {
+    for (run, engine) in runs.iter().zip(engine.into_iter().cycle()) {
+        let window = Window::new(Focus::All);
+        engine.trace_replay(run, None, &window);
+        outcome::print_trace(&run.name, &window.lines());
+    }
+}
+
+/// Prints a line per run and the totals.
+fn print(report: &ReplayReport, explanation: Option<&str>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let modes: Vec<_> = report.runs.first().into_iter().flat_map(|run| &run.modes).map(|mode| &mode.mode).collect();
+    write!(out, "{:<24} {:>5} {:>11}", "run", "txs", "gas")?;
+    for mode in &modes {
+        write!(out, " | {:>10} {:>10} {:>10}", format!("{mode}: first"), "median ms", "min")?;
+        if mode.as_str() != Mode::Interpreter.name() {
+            write!(out, " {:>7} {:>7} {:>7} {:>8}", "speedup", "native", "tables", "compiled")?;
+        }
+    }
+    writeln!(out)?;
+    for run in &report.runs {
+        print_run(&mut out, run)?;
+    }
+    for mode in modes {
+        let Some(total) = report.total.get(mode) else { continue };
+        write!(out, "total {mode}: first {:.3} ms, median {:.3} ms", total.first_ms, total.median_ms)?;
+        if mode != Mode::Interpreter.name() {
+            write!(out, ", speedup {}", optional(total.speedup_geomean, 2))?;
+            write!(out, ", compiling {:.1} ms of CPU, {} bytes of code", total.compile_cpu_ms, total.code_bytes)?;
+            write!(out, ", mismatches {}", total.mismatches)?;
+        }
+        writeln!(out)?;
+    }
+    if let Some(explanation) = explanation {
+        writeln!(out, "first difference between modes: {explanation}")?;
+    }
+    out.flush()
+}
+
+fn print_run(out: &mut impl Write, run: &ReplayRun) -> io::Result<()> {
+    write!(out, "{:<24} {:>5} {:>11}", run.name, run.transactions, run.gas_used)?;
+    for mode in &run.modes {
+        write!(out, " | {:>10.3} {:>10.3} {:>10.3}", mode.first_ms, mode.median_ms, mode.min_ms)?;
+        if mode.mode != Mode::Interpreter.name() {
+            let (speedup, native) = (optional(mode.speedup, 2), optional(mode.native_gas_share, 4));
+            let tables = optional(mode.table_call_gas_share, 4);
+            write!(out, " {speedup:>7} {native:>7} {tables:>7} {:>8}", mode.compiled)?;
+        }
+    }
+    let complaints: Vec<_> = run.modes.iter().filter_map(complaint).collect();
+    writeln!(out, "  {}", if complaints.is_empty() { "ok".to_owned() } else { complaints.join(", ") })
+}
+
+fn optional(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+/// What did not hold in a mode.
+fn complaint(mode: &ReplayMode) -> Option<String> {
+    let mut parts = Vec::new();
+    if mode.gas_used_ok == Some(false) {
+        parts.push("GAS USED".to_owned());
+    }
+    if mode.receipts_root_ok == Some(false) {
+        parts.push("RECEIPTS ROOT".to_owned());
+    }
+    if mode.mismatches > 0 {
+        parts.push(format!("{} MISMATCHES", mode.mismatches));
+    }
+    (!parts.is_empty()).then(|| format!("{}: {}", mode.mode, parts.join(" ")))
+}

@@ -1,0 +1,48 @@
+//! `hotevm statetest`: state tests in one or more modes.
+//!
+//! in   files and folders
+//! out  verdicts per mode and differences between modes
+
+use crate::{
+    options::{self, Execution, Selection},
+    outcome,
+    progress::Progress,
+};
+use clap::Args;
+use hotevm_statetest::{Mode, state_test, fixture, parallel, skip::Skip, suite::Settings};
+use std::path::PathBuf;
+
+/// Arguments of `statetest`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Fixtures: .json or .json.gz files, or folders of them.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    execution: Execution,
+    #[command(flatten)]
+    selection: Selection,
+    /// Threads; all CPUs unless told otherwise.
+    #[arg(short = 'j', long = "jobs", value_name = "N")]
+    jobs: Option<usize>,
+}
+
+/// Runs the tests; true if all held.
+pub(crate) fn run(arguments: &Arguments) -> eyre::Result<bool> {
+    let engines = arguments.execution.engines(&[Mode::Jit])?;
+    let files = fixture::find(&arguments.paths)?;
+    let selection = &arguments.selection;
+    let settings = Settings {
+        threads: arguments.jobs.unwrap_or_else(parallel::default_threads),
+        filter: selection.filter.as_deref(),
+        fork: selection.fork.as_deref(),
+        trace: selection.trace.then_some(&outcome::print_trace),
+    };
+    let progress = Progress::new("files");
+    let done = |done, total| progress.done(done, total);
+    let (report, explanation) = state_test::run(&files, &engines, &settings, &Skip::table()?, &done)?;
+    drop(progress);
+    outcome::print(&report, explanation.as_deref())?;
+    options::write_json(selection.json.as_deref(), &report)?;
+    Ok(report.held())
+}

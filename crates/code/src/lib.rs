@@ -1,0 +1,32 @@
+//! From a relocatable object to memory that can be executed.
+//!
+//! in   the ELF object that LLVM emitted (x86-64 or aarch64), the name of its entry function
+//! out  an [`Executable`]: read-only, executable pages, unmapped when the last holder drops it
+//!
+//! ```text
+//! object bytes --elf::parse--> sections, symbols, relocations: checked
+//!              --link--------> Image: flat, position-independent bytes
+//!              --CodeMemory--> Writable (rw-) --into_executable--> Executable (r-x)
+//! ```
+//!
+//! K1  An object that is not understood completely is refused: unknown sections, symbols from outside, absolute relocations.
+//! K2  An image runs at every address that is a multiple of its alignment; nothing in it names an address of the process.
+//! K3  No page is ever writable and executable at once, and no page has a second mapping.
+//! K4  Mapped bytes are counted before they are mapped and given back after they are unmapped; the count never passes the limit.
+//! K5  No input makes this crate panic.
+
+mod elf;
+mod image;
+mod layout;
+mod link;
+mod memory;
+mod pages;
+mod perf_map;
+mod relocate;
+mod sync;
+
+pub use image::{Image, ImageError, Machine, Placed};
+pub use layout::layout_text;
+pub use link::{IMAGE_LEN_MAX, LinkError, link};
+pub use memory::{CodeMemory, Executable, MemoryError, Writable};
+pub use perf_map::PerfMap;

@@ -1,0 +1,215 @@
+//! Code memory: counted, bounded, writable or executable but never both.
+//!
+//! in   an [`Image`], or a length and whoever fills the bytes
+//! out  [`Executable`], to be shared in an `Arc`; its last drop unmaps it
+//!
+//! Concepts. A [`CodeMemory`] is a cheap handle to one count and one limit; all its clones share them. A [`Writable`] becomes an
+//! [`Executable`] by value, so that nobody is left who could write. Bytes are counted in whole pages.
+//!
+//! C1  `mapped_bytes` grows by compare-and-swap before the system is asked, and never above `limit_bytes`; whoever is refused has mapped
+//!     nothing. It shrinks after the pages are gone. (If the system refuses to unmap, the bytes stay counted: they are still there.)
+//! C2  An entry pointer is valid while its `Executable` lives, and not longer: keep the `Arc` beside it.
+
+use std::{io, ops::Range, ptr::NonNull};
+
+use thiserror::Error;
+
+use crate::{
+    image::{Image, ImageError, Machine},
+    pages::{Pages, page_len},
+    sync::{Arc, AtomicUsize, Ordering},
+};
+
+/// Why memory for code was not given. Each is a reason to interpret, none is fatal.
+#[derive(Debug, Error)]
+pub enum MemoryError {
+    /// The count of mapped bytes would pass its limit.
+    #[error("{requested_bytes} bytes more than the limit of {limit_bytes} bytes allows, {mapped_bytes} are mapped")]
+    LimitReached {
+        /// What was asked for, in whole pages.
+        requested_bytes: usize,
+        /// What was mapped at that moment.
+        mapped_bytes: usize,
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// Nothing to map, or more than the address space holds.
+    #[error("cannot map {len} bytes")]
+    Length {
+        /// What was asked for.
+        len: usize,
+    },
+    /// The system gave no pages.
+    #[error("mapping memory refused: {0}")]
+    MapRefused(io::Error),
+    /// The system does not let memory become executable (hardened systems).
+    #[error("executable memory refused: {0}")]
+    ProtectRefused(io::Error),
+    /// The image's own figures do not fit together.
+    #[error("not an image: {0}")]
+    Image(#[from] ImageError),
+    /// The image is for another instruction set.
+    #[error("code for {machine:?} on another machine")]
+    Machine {
+        /// What the image is for.
+        machine: Machine,
+    },
+    /// The entry lies outside of the code.
+    #[error("entry at {entry_offset} of {len} bytes of code")]
+    Entry {
+        /// Offset of the entry.
+        entry_offset: usize,
+        /// Length of the code.
+        len: usize,
+    },
+}
+
+#[derive(Debug)]
+struct Account {
+    /// Written and read by whoever maps or drops code, on any thread. A count only: it publishes nothing, so all accesses are relaxed.
+    mapped_bytes: AtomicUsize,
+    limit_bytes: usize,
+    page_len: usize,
+}
+
+/// The handle through which code memory is had: one count, one limit.
+#[derive(Clone, Debug)]
+pub struct CodeMemory {
+    account: Arc<Account>,
+}
+
+impl CodeMemory {
+    /// Code memory of at most `limit_bytes`; zero means that no code is ever mapped.
+    pub fn new(limit_bytes: usize) -> CodeMemory {
+        CodeMemory { account: Arc::new(Account { mapped_bytes: AtomicUsize::new(0), limit_bytes, page_len: page_len() }) }
+    }
+
+    /// Bytes mapped now, in whole pages.
+    pub fn mapped_bytes(&self) -> usize {
+        self.account.mapped_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What `mapped_bytes` never passes.
+    pub fn limit_bytes(&self) -> usize {
+        self.account.limit_bytes
+    }
+
+    /// Maps `len` zeroed bytes to be filled with code.
+    pub fn writable(&self, len: usize) -> Result<Writable, MemoryError> {
+        let account = &self.account;
+        let map_len =
+            len.checked_next_multiple_of(account.page_len).filter(|&map_len| map_len > 0 && map_len <= isize::MAX as usize);
+        let map_len = map_len.ok_or(MemoryError::Length { len })?;
+        let reservation = Reservation::new(account, map_len)?;
+        let pages = Pages::map(map_len).map_err(MemoryError::MapRefused)?;
+        Ok(Writable { code: Code { pages, reservation }, len })
+    }
+
+    /// Copies an image to fresh pages and makes them executable.
+    pub fn load(&self, image: &Image) -> Result<Executable, MemoryError> {
+        image.check()?;
+        if Machine::host() != Some(image.machine) {
+            return Err(MemoryError::Machine { machine: image.machine });
+        }
+        let mut writable = self.writable(image.bytes.len())?;
+        // An image asks for at most a page's alignment (checked above), and mappings start on pages.
+        writable.bytes_mut().copy_from_slice(&image.bytes);
+        writable.into_executable(image.entry_offset)
+    }
+}
+
+/// Bytes that are counted; they are given back when this is dropped.
+#[derive(Debug)]
+struct Reservation {
+    account: Arc<Account>,
+    bytes: usize,
+}
+
+impl Reservation {
+    fn new(account: &Arc<Account>, bytes: usize) -> Result<Reservation, MemoryError> {
+        let grow = |mapped: usize| mapped.checked_add(bytes).filter(|&sum| sum <= account.limit_bytes);
+        match account.mapped_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grow) {
+            Ok(_) => Ok(Reservation { account: account.clone(), bytes }),
+            Err(mapped_bytes) => {
+                Err(MemoryError::LimitReached { requested_bytes: bytes, mapped_bytes, limit_bytes: account.limit_bytes })
+            }
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.account.mapped_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Pages together with their place in the count.
+#[derive(Debug)]
+struct Code {
+    pages: Pages,
+    reservation: Reservation,
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        if !self.pages.unmap() {
+            self.reservation.bytes = 0;
+        }
+    }
+}
+
+/// Memory that can be written and not yet executed.
+#[derive(Debug)]
+pub struct Writable {
+    code: Code,
+    len: usize,
+}
+
+impl Writable {
+    /// The bytes to fill, zero at first.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let len = self.len;
+        self.code.pages.bytes_mut().get_mut(..len).unwrap_or_default()
+    }
+
+    /// Gives up writing for executing. On failure the memory is gone.
+    pub fn into_executable(mut self, entry_offset: usize) -> Result<Executable, MemoryError> {
+        if entry_offset >= self.len {
+            return Err(MemoryError::Entry { entry_offset, len: self.len });
+        }
+        self.code.pages.protect().map_err(MemoryError::ProtectRefused)?;
+        Ok(Executable { code: self.code, len: self.len, entry_offset })
+    }
+}
+
+/// Memory that can be read and executed, and never written again.
+#[derive(Debug)]
+pub struct Executable {
+    code: Code,
+    len: usize,
+    entry_offset: usize,
+}
+
+impl Executable {
+    /// The entry function. Valid while this value lives (C2).
+    pub fn entry_pointer(&self) -> NonNull<u8> {
+        let address = self.code.pages.base().addr().saturating_add(self.entry_offset);
+        self.code.pages.base().with_addr(address)
+    }
+
+    /// Where the code lies in this process.
+    pub fn addresses(&self) -> Range<usize> {
+        let start = self.code.pages.base().addr().get();
+        start..start + self.len
+    }
+
+    /// The code's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.code.pages.bytes().get(..self.len).unwrap_or_default()
+    }
+
+    /// Bytes that this code takes, in whole pages.
+    pub fn mapped_bytes(&self) -> usize {
+        self.code.reservation.bytes
+    }
+}

@@ -1,0 +1,26 @@
+//! hotevm: makes revm run hot contracts as native code.
+//!
+//! in   a revm EVM (or the product of alloy-evm's `EthEvmFactory`), and a [`Runtime`] that all EVMs of a process share
+//! out  the same EVM with the same results; frames whose code is compiled run natively
+//!
+//! [`HotEvm`] wraps an EVM and replaces one step of revm's handler, the run of a frame. [`HotEvmFactory`] does the same for
+//! alloy-evm. The interpreter is the oracle: outcome, halt reason, gas, refund, output, logs, state and the order of database
+//! reads are those of revm's interpreter.
+
+mod alloy;
+mod config;
+mod evm;
+mod runtime;
+mod statistics;
+mod sync;
+
+pub use alloy::{HotEthEvm, HotEvmFactory};
+pub use config::{Config, Instructions, Optimisation, ParseError, Preset};
+pub use evm::HotEvm;
+pub use runtime::Runtime;
+pub use statistics::Statistics;
+
+/// Whether this build can compile: false without the feature `llvm`, where everything is interpreted.
+pub const fn native_available() -> bool {
+    cfg!(feature = "llvm")
+}

@@ -1,0 +1,334 @@
+//! Flow: which block follows which, and how high the stack stands, by running abstract stacks through the code.
+//!
+//! in   blocks, decoded code, budgets
+//! out  [`Flow`]: per block the stack heights it is reached with, its successors, and the entries from outside
+//!
+//! An abstract stack keeps constants that are valid jump destinations (return addresses) and forgets everything else. A block is
+//! run once for every different abstract stack it is reached with, so that each call of an internal function returns to its
+//! own caller.
+//!
+//! W1  Per block at most `contexts_per_block_max` stacks are kept apart; further ones are merged into one that covers them.
+//! W2  A merged stack that keeps changing is widened to heights 0..=1024, so that the work ends.
+//! W3  When the budget of steps is spent, jumps that were not run stay without an edge and are dispatched (A1).
+//! W4  Heights are right for every compiled edge; entries from outside are guarded by them.
+
+use crate::{
+    analysis::blocks::{Blocks, Exit},
+    bytecode::Code,
+    compile::Config,
+    opcodes::{self, Class},
+};
+use alloy_primitives::U256;
+use std::collections::{BTreeSet, HashSet};
+
+/// Greatest stack height.
+pub const STACK_LIMIT: u16 = 1024;
+const UNKNOWN: u32 = u32::MAX;
+const MERGES_BEFORE_WIDENING: u32 = 6;
+
+/// An abstract stack: its height lies between the two bounds, and `tops` are the topmost entries, the top last.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct State {
+    height_min: u16,
+    height_max: u16,
+    /// Jump destinations, or [`UNKNOWN`]; entries below are unknown.
+    tops: Vec<u32>,
+}
+
+impl State {
+    fn unknown(height_min: u16, height_max: u16) -> Self {
+        Self { height_min, height_max, tops: vec![] }
+    }
+
+    fn pop(&mut self) -> u32 {
+        self.height_min = self.height_min.saturating_sub(1);
+        self.height_max = self.height_max.saturating_sub(1);
+        self.tops.pop().unwrap_or(UNKNOWN)
+    }
+
+    fn push(&mut self, value: u32) {
+        self.height_min = (self.height_min + 1).min(STACK_LIMIT);
+        self.height_max = (self.height_max + 1).min(STACK_LIMIT);
+        self.tops.push(value);
+    }
+
+    fn peek(&self, depth: usize) -> u32 {
+        self.tops.len().checked_sub(depth + 1).map_or(UNKNOWN, |index| self.tops[index])
+    }
+
+    fn swap(&mut self, depth: usize) {
+        while self.tops.len() <= depth {
+            self.tops.insert(0, UNKNOWN);
+        }
+        let top = self.tops.len() - 1;
+        self.tops.swap(top, top - depth);
+    }
+
+    /// Drops unknown entries below the lowest known one, so that equal stacks compare equal.
+    fn normalise(&mut self) {
+        let known = self.tops.iter().position(|entry| *entry != UNKNOWN).unwrap_or(self.tops.len());
+        self.tops.drain(..known);
+    }
+
+    /// Widens this stack so that it covers the other; true when that changed it.
+    fn merge(&mut self, other: &Self) -> bool {
+        let before = self.clone();
+        self.height_min = self.height_min.min(other.height_min);
+        self.height_max = self.height_max.max(other.height_max);
+        let depth = self.tops.len().min(other.tops.len());
+        self.tops.drain(..self.tops.len() - depth);
+        let offset = other.tops.len() - depth;
+        for (entry, theirs) in self.tops.iter_mut().zip(&other.tops[offset..]) {
+            if entry != theirs {
+                *entry = UNKNOWN;
+            }
+        }
+        self.normalise();
+        *self != before
+    }
+}
+
+/// What is known of one block.
+#[derive(Debug, Clone, Default)]
+pub struct BlockFlow {
+    /// Whether any compiled edge or entry reaches it.
+    pub reached: bool,
+    /// Least stack height at its start.
+    pub height_min: u16,
+    /// Greatest stack height at its start.
+    pub height_max: u16,
+    /// Blocks that its jump goes to (a JUMPI's fall-through aside).
+    pub targets: BTreeSet<usize>,
+    /// Whether its jump may have further targets.
+    pub dynamic: bool,
+    /// Whether computed jumps may arrive here through the dispatch.
+    pub dispatched: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Contexts {
+    exact: HashSet<State>,
+    merged: Option<State>,
+    merges: u32,
+}
+
+/// The result of the analysis.
+#[derive(Debug, Clone)]
+pub struct Flow {
+    /// One row per block.
+    pub blocks: Vec<BlockFlow>,
+    /// Whether any jump is dispatched.
+    pub any_dynamic: bool,
+}
+
+struct Run<'a> {
+    code: &'a Code,
+    blocks: &'a Blocks,
+    config: &'a Config,
+    flow: Vec<BlockFlow>,
+    contexts: Vec<Contexts>,
+    pending: Vec<(usize, State)>,
+    steps_left: u64,
+}
+
+/// Runs the analysis.
+pub fn flow(code: &Code, blocks: &Blocks, config: &Config) -> Flow {
+    let budget = u64::from(config.limits.flow_steps_per_instruction_max) * code.instructions.len() as u64 + 4096;
+    let mut run = Run {
+        code,
+        blocks,
+        config,
+        flow: vec![BlockFlow::default(); blocks.list.len()],
+        contexts: vec![Contexts::default(); blocks.list.len()],
+        pending: vec![],
+        steps_left: budget,
+    };
+    run.arrive(0, State::unknown(0, 0));
+    run.drain();
+    if run.flow.iter().any(|block| block.dynamic) {
+        run.seed_dispatch();
+        run.drain();
+    }
+    let any_dynamic = run.flow.iter().any(|block| block.reached && block.dynamic);
+    Flow { blocks: run.flow, any_dynamic }
+}
+
+impl Run<'_> {
+    /// Notes that a block is reached with a stack, and queues it when that is news.
+    fn arrive(&mut self, block: usize, mut state: State) {
+        state.normalise();
+        let row = &mut self.flow[block];
+        if row.reached {
+            row.height_min = row.height_min.min(state.height_min);
+            row.height_max = row.height_max.max(state.height_max);
+        } else {
+            (row.reached, row.height_min, row.height_max) = (true, state.height_min, state.height_max);
+        }
+        let contexts = &mut self.contexts[block];
+        if contexts.exact.contains(&state) {
+            return;
+        }
+        let room = contexts.exact.len() < self.config.limits.contexts_per_block_max as usize;
+        if room && self.steps_left > 0 {
+            contexts.exact.insert(state.clone());
+            self.pending.push((block, state));
+            return;
+        }
+        let merged = match &mut contexts.merged {
+            None => contexts.merged.insert(state),
+            Some(merged) => {
+                if !merged.merge(&state) {
+                    return;
+                }
+                contexts.merges += 1;
+                if contexts.merges > MERGES_BEFORE_WIDENING || self.steps_left == 0 {
+                    *merged = State::unknown(0, STACK_LIMIT);
+                }
+                merged
+            }
+        };
+        let row = &mut self.flow[block];
+        row.height_min = row.height_min.min(merged.height_min);
+        row.height_max = row.height_max.max(merged.height_max);
+        self.pending.push((block, merged.clone()));
+    }
+
+    fn drain(&mut self) {
+        while let Some((block, state)) = self.pending.pop() {
+            self.run_block(block, state);
+        }
+    }
+
+    /// Computed jumps may arrive at every jump destination: the reached ones are guarded by what is known of them, the others
+    /// are reached by nothing else.
+    fn seed_dispatch(&mut self) {
+        for block in 0..self.blocks.list.len() {
+            let pc = self.blocks.list[block].pc as usize;
+            if self.code.jump_destinations.get(pc) != Some(&true) {
+                continue;
+            }
+            self.flow[block].dispatched = true;
+            if !self.flow[block].reached {
+                self.arrive(block, State::unknown(0, STACK_LIMIT));
+            }
+        }
+    }
+
+    fn run_block(&mut self, number: usize, mut state: State) {
+        let block = &self.blocks.list[number];
+        self.steps_left = self.steps_left.saturating_sub((block.end - block.first) as u64);
+        // Below what the block needs it leaves, so behind the check the height is at least that; likewise above.
+        state.height_min = state.height_min.max(block.needs);
+        let room = STACK_LIMIT.saturating_sub(block.grows);
+        state.height_max = state.height_max.min(room);
+        if state.height_min > state.height_max || block.needs > STACK_LIMIT {
+            return;
+        }
+        let instructions = &self.code.instructions[block.first..block.end];
+        let exit = block.exit;
+        for instruction in instructions {
+            let Some(opcode) = instruction.opcode else { break };
+            if self.config.is_custom(instruction.byte) || opcode.since > self.config.fork {
+                break;
+            }
+            match opcode.class {
+                Class::Push => state.push(self.destination(instruction.immediate)),
+                Class::Dup(depth) => state.push(state.peek(usize::from(depth) - 1)),
+                Class::Swap(depth) => state.swap(usize::from(depth)),
+                Class::Jump | Class::JumpIf => break,
+                _ => {
+                    for _ in 0..opcode.inputs {
+                        state.pop();
+                    }
+                    for _ in 0..opcode.outputs {
+                        state.push(UNKNOWN);
+                    }
+                }
+            }
+        }
+        self.leave_block(number, exit, state);
+    }
+
+    fn leave_block(&mut self, number: usize, exit: Exit, mut state: State) {
+        match exit {
+            Exit::Leave | Exit::Finish => {}
+            Exit::FallThrough | Exit::Suspend => self.fall_through(number, state),
+            Exit::Custom => self.fall_through(number, State::unknown(0, STACK_LIMIT)),
+            Exit::Jump | Exit::JumpIf => {
+                let target = state.pop();
+                if exit == Exit::JumpIf {
+                    state.pop();
+                }
+                if let Some(block) = self.blocks.at(target).filter(|_| target != UNKNOWN) {
+                    self.flow[number].targets.insert(block);
+                    self.arrive(block, state.clone());
+                } else if !self.is_constant_jump(number) {
+                    self.flow[number].dynamic = true;
+                }
+                if exit == Exit::JumpIf {
+                    self.fall_through(number, state);
+                }
+            }
+        }
+    }
+
+    /// A jump whose target was pushed just before it, and is no destination, always fails: it is no dynamic jump.
+    fn is_constant_jump(&self, number: usize) -> bool {
+        let block = &self.blocks.list[number];
+        block.end - block.first >= 2
+            && self.code.instructions[block.end - 2].opcode.is_some_and(|opcode| opcode.class == Class::Push)
+    }
+
+    fn fall_through(&mut self, number: usize, state: State) {
+        if number + 1 < self.blocks.list.len() {
+            self.arrive(number + 1, state);
+        }
+    }
+
+    fn destination(&self, immediate: U256) -> u32 {
+        if self.code.is_jump_destination(immediate) { immediate.to::<u32>() } else { UNKNOWN }
+    }
+}
+
+/// The text dump of this stage.
+pub fn dump(code: &Code, blocks: &Blocks, flow: &Flow) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for (number, (block, row)) in blocks.list.iter().zip(&flow.blocks).enumerate() {
+        let _ = write!(text, "{:04x}  block {number}", block.pc);
+        if row.reached {
+            let _ = write!(text, "  height {}..={}", row.height_min, row.height_max);
+        } else {
+            let _ = write!(text, "  unreached");
+        }
+        let _ = write!(text, "  {:?}", block.exit);
+        for target in &row.targets {
+            let _ = write!(text, " {:04x}", blocks.list[*target].pc);
+        }
+        let _ = writeln!(text, "{}", if row.dynamic { " dynamic" } else { "" });
+        for instruction in &code.instructions[block.first..block.end] {
+            let _ = writeln!(text, "      {:04x} {}", instruction.pc, opcodes::name(instruction.byte));
+        }
+    }
+    text
+}
+
+/// The same as a graph for Graphviz.
+pub fn dot(blocks: &Blocks, flow: &Flow) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::from("digraph cfg {\n  node [shape=box];\n");
+    for (number, (block, row)) in blocks.list.iter().zip(&flow.blocks).enumerate() {
+        if !row.reached {
+            continue;
+        }
+        let _ = writeln!(text, "  b{number} [label=\"{:04x} {:?}\"];", block.pc, block.exit);
+        for target in &row.targets {
+            let _ = writeln!(text, "  b{number} -> b{target};");
+        }
+        if matches!(block.exit, Exit::FallThrough | Exit::JumpIf | Exit::Suspend | Exit::Custom) && number + 1 < blocks.list.len() {
+            let _ = writeln!(text, "  b{number} -> b{};", number + 1);
+        }
+    }
+    text.push_str("}\n");
+    text
+}

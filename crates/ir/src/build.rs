@@ -1,0 +1,289 @@
+//! Building: basic blocks to SSA.
+//!
+//! in   code, blocks, flow, cold blocks
+//! out  a [`Function`] whose values live within the tree of blocks that hangs on one root, and round promoted loops
+//!
+//! G1  Gas sections: static gas is charged at a section's start, for the instructions up to the first that can see gas or
+//!     charge it dynamically, that one included. A memory access does not end a section: `Reach` is told what is charged for
+//!     behind it.
+//! G2  Before an opcode declared custom everything is charged and at home; behind it nothing is known.
+//! G3  An edge leads to a block without a check only where the flow analysis has that edge.
+
+mod exit;
+mod instruction;
+mod path;
+mod plan;
+
+use crate::{
+    analysis::{
+        blocks::{Blocks, is_left},
+        flow::{Flow, STACK_LIMIT},
+    },
+    bytecode::Code,
+    compile::Config,
+    function::{Block, BlockData, Function, Inst, Leave, LeaveId, Root, Value},
+    leave::LeaveReason,
+    opcodes::Class,
+    opt::simplify::{self, Definitions, Simplified},
+};
+use alloy_primitives::U256;
+use path::{Path, Slot};
+use plan::Plan;
+use std::collections::HashMap;
+
+/// Builds the SSA form; also tells how many EVM instructions it holds.
+pub fn build(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &Config) -> (Function, usize) {
+    let plan = plan::plan(code, blocks, flow, cold, config);
+    let mut builder = Builder {
+        code,
+        blocks,
+        flow,
+        cold,
+        config,
+        plan,
+        function: Function::default(),
+        definitions: Definitions::default(),
+        roots: HashMap::new(),
+        queue: vec![],
+        dispatch_queued: false,
+        entries: 1,
+        block: Block(0),
+        path: Path::default(),
+        instructions: 0,
+    };
+    builder.root_block(0);
+    while let Some((source, block, path)) = builder.queue.pop() {
+        builder.basic_block(source, block, path);
+    }
+    (builder.function, builder.instructions)
+}
+
+struct Builder<'a> {
+    code: &'a Code,
+    blocks: &'a Blocks,
+    flow: &'a Flow,
+    cold: &'a [bool],
+    config: &'a Config,
+    plan: Plan,
+    function: Function,
+    definitions: Definitions,
+    /// SSA blocks of the roots met so far.
+    roots: HashMap<usize, Block>,
+    /// Basic blocks to be built: source, place, what is known there.
+    queue: Vec<(usize, Block, Path)>,
+    dispatch_queued: bool,
+    entries: u32,
+    /// The block being built.
+    block: Block,
+    path: Path,
+    instructions: usize,
+}
+
+impl Builder<'_> {
+    /// The SSA block of a root; queues it when it is met first.
+    fn root_block(&mut self, source: usize) -> Block {
+        if let Some(block) = self.roots.get(&source) {
+            return *block;
+        }
+        let row = &self.flow.blocks[source];
+        let pc = self.blocks.list[source].pc;
+        let mut path = Path::default();
+        let mut params = vec![];
+        for slot in self.plan.loops.slots.get(&source).cloned().unwrap_or_default() {
+            if -slot > i32::from(row.height_min) {
+                continue;
+            }
+            let value = self.function.value(crate::function::Type::Word);
+            params.push((slot, value));
+            path.slots.insert(slot, Slot { value, dirty: true });
+        }
+        let entry = self.plan.entry[source].then(|| if source == 0 { 0 } else { self.entries });
+        self.entries += u32::from(entry.is_some_and(|entry| entry != 0));
+        path.synced_at(pc);
+        path.sync.valid = params.is_empty();
+        let root = Root {
+            params,
+            entry,
+            height_min: row.height_min,
+            height_max: row.height_max,
+            memory_min: 0,
+            dispatch: self.plan.dispatch[source],
+            in_loop: self.plan.loops.in_loop[source],
+        };
+        let block = self.new_block(pc, Some(root));
+        self.roots.insert(source, block);
+        self.queue.push((source, block, path));
+        block
+    }
+
+    fn new_block(&mut self, pc: u32, root: Option<Root>) -> Block {
+        self.function.blocks.push(BlockData { pc, root, insts: vec![], end: None });
+        Block(self.function.blocks.len() as u32 - 1)
+    }
+
+    /// Appends an instruction; the value it defines, simplified where that is possible.
+    fn emit(&mut self, inst: Inst) -> Option<Value> {
+        match simplify::simplify(&self.definitions, inst) {
+            Simplified::Value(value) => Some(value),
+            Simplified::Inst(inst) => self.append(inst),
+            Simplified::Operand { op, constant, other, constant_first } => {
+                let constant = self.append(Inst::Const(constant))?;
+                let args = if constant_first { vec![constant, other] } else { vec![other, constant] };
+                self.append(Inst::Pure(op, args))
+            }
+        }
+    }
+
+    fn append(&mut self, inst: Inst) -> Option<Value> {
+        let value = inst.result().map(|ty| self.function.value(ty));
+        if let Some(value) = value {
+            self.definitions.set(value, &inst);
+        }
+        self.function.blocks[self.block.index()].insts.push((value, inst));
+        value
+    }
+
+    /// The constant that a value is known to be.
+    fn constant(&self, value: Value) -> Option<U256> {
+        self.definitions.constant(value)
+    }
+
+    /// Appends an instruction that defines a value.
+    fn define(&mut self, inst: Inst) -> Value {
+        self.emit(inst).unwrap_or(Value(u32::MAX))
+    }
+
+    /// The value of the entry `depth` below the top, read from home when it is not known.
+    fn peek(&mut self, depth: i32) -> Value {
+        let index = self.path.top - 1 - depth;
+        self.slot(index)
+    }
+
+    fn slot(&mut self, index: i32) -> Value {
+        if let Some(slot) = self.path.slots.get(&index) {
+            return slot.value;
+        }
+        let value = self.define(Inst::Load(index));
+        self.path.slots.insert(index, Slot { value, dirty: false });
+        value
+    }
+
+    fn pop(&mut self) -> Value {
+        let value = self.peek(0);
+        self.path.drop_top(1);
+        value
+    }
+
+    /// Stores every stale slot, except those listed.
+    fn store_dirty(&mut self, except: &[i32]) {
+        for (index, value) in self.path.dirty() {
+            if except.contains(&index) {
+                continue;
+            }
+            self.emit(Inst::Store(index, value));
+            if let Some(slot) = self.path.slots.get_mut(&index) {
+                slot.dirty = false;
+            }
+        }
+    }
+
+    /// A leave to the state before the instruction at `pc`, at present or at the sync point.
+    fn leave(&mut self, reason: LeaveReason, pc: u32) -> LeaveId {
+        let sync = self.path.sync;
+        // Tests want both ways to leave.
+        let back = sync.valid && !(self.config.force_leaves && pc % 2 == 1);
+        self.function.leaves.push(if back {
+            Leave { reason, pc: sync.pc, gas: sync.charged, top: sync.top, stores: vec![] }
+        } else {
+            Leave { reason, pc, gas: self.path.rest, top: self.path.top, stores: self.path.dirty() }
+        });
+        LeaveId(self.function.leaves.len() as u32 - 1)
+    }
+
+    /// Charges gas at the instruction `pc`.
+    fn charge(&mut self, gas: u32, pc: u32) {
+        if gas == 0 {
+            return;
+        }
+        let leave = self.leave(LeaveReason::Gas, pc);
+        self.emit(Inst::Charge { gas, leave });
+        self.path.sync.charged = self.path.sync.charged.saturating_add(gas);
+    }
+
+    fn basic_block(&mut self, source: usize, block: Block, path: Path) {
+        self.block = block;
+        self.path = path;
+        let row = &self.blocks.list[source];
+        self.check_height(source);
+        let mut in_section = false;
+        for index in row.first..row.end {
+            let instruction = &self.code.instructions[index];
+            let byte = instruction.byte;
+            if !in_section {
+                // G1; an instruction left to the interpreter, or declared custom, charges for itself.
+                let gas = self.section_gas(index, row.end);
+                self.charge(gas, instruction.pc);
+                self.path.rest = gas;
+            }
+            self.forced(instruction.pc);
+            if is_left(instruction, self.config) || self.config.is_custom(byte) {
+                break;
+            }
+            self.instructions += 1;
+            if index + 1 == row.end && row.exit != crate::analysis::blocks::Exit::FallThrough {
+                self.path.rest = self.path.rest.saturating_sub(u32::from(self.config.gas[usize::from(byte)]));
+                break;
+            }
+            self.instruction(instruction);
+            in_section = !self.ends_section(index);
+        }
+        self.exit(source);
+    }
+
+    /// Static gas from this instruction to the end of its section.
+    fn section_gas(&self, first: usize, end: usize) -> u32 {
+        let mut gas = 0;
+        for index in first..end {
+            let instruction = &self.code.instructions[index];
+            if is_left(instruction, self.config) || self.config.is_custom(instruction.byte) {
+                break;
+            }
+            gas += u32::from(self.config.gas[usize::from(instruction.byte)]);
+            if self.ends_section(index) {
+                break;
+            }
+        }
+        gas
+    }
+
+    fn ends_section(&self, index: usize) -> bool {
+        self.code.instructions[index].opcode.is_none_or(|opcode| {
+            matches!(
+                opcode.class,
+                Class::Gas | Class::Exp | Class::Builtin | Class::Table | Class::Suspend | Class::Finish | Class::FinishTable
+            )
+        })
+    }
+
+    fn check_height(&mut self, source: usize) {
+        let (block, flow) = (&self.blocks.list[source], &self.flow.blocks[source]);
+        let needs = if flow.height_min < block.needs { block.needs } else { 0 };
+        let grows = if flow.height_max.saturating_add(block.grows) > STACK_LIMIT { block.grows } else { 0 };
+        if needs != 0 || grows != 0 {
+            let leave = self.leave(LeaveReason::Stack, block.pc);
+            self.emit(Inst::Height { top: self.path.top, needs, grows, leave });
+        }
+    }
+
+    fn forced(&mut self, pc: u32) {
+        if self.config.force_leaves {
+            let leave = self.leave(LeaveReason::Forced, pc);
+            self.emit(Inst::Forced { bit: forced_bit(pc), leave });
+        }
+    }
+}
+
+/// The bit of the leave mask that belongs to an instruction boundary.
+pub const fn forced_bit(pc: u32) -> u8 {
+    (pc.wrapping_mul(0x9e37_79b1) >> 26) as u8
+}

@@ -1,0 +1,155 @@
+//! Building: the instructions that do not end a block.
+//!
+//! in   one instruction, the path before it
+//! out  SSA instructions, the path behind it
+//!
+//! N1  What may leave makes its leave row before it changes the path.
+
+use super::{Builder, path::Slot};
+use crate::{
+    bytecode::Instruction,
+    function::{Field, HostCall, Inst, PureOp, Type, Value, Via},
+    leave::LeaveReason,
+    opcodes::{Class, Opcode},
+};
+use alloy_primitives::U256;
+
+impl Builder<'_> {
+    /// Builds one instruction.
+    pub(super) fn instruction(&mut self, instruction: &Instruction) {
+        let Some(opcode) = instruction.opcode else { return };
+        let gas = u32::from(self.config.gas[usize::from(instruction.byte)]);
+        match opcode.class {
+            Class::MLoad | Class::MStore | Class::MStore8 => return self.memory_access(instruction, opcode.class, gas),
+            Class::Exp => return self.exp(instruction, opcode, gas),
+            _ => {}
+        }
+        self.path.rest = self.path.rest.saturating_sub(gas);
+        match opcode.class {
+            Class::Push => self.push_constant(instruction.immediate),
+            Class::Pc => self.push_constant(U256::from(instruction.pc)),
+            Class::Pop => self.path.drop_top(1),
+            Class::Dup(depth) => {
+                let value = self.peek(i32::from(depth) - 1);
+                self.path.push(value);
+            }
+            Class::Swap(depth) => self.swap(i32::from(depth)),
+            Class::Pure(op) => self.pure(op),
+            Class::Field(field) => self.field(field),
+            Class::Gas => self.observe(Field::Gas),
+            Class::Msize => self.observe(Field::MemorySize),
+            Class::CallDataLoad => {
+                let offset = self.pop();
+                let value = self.define(Inst::CallDataLoad(offset));
+                self.path.push(value);
+            }
+            Class::Builtin => self.host(instruction, opcode, Via::Builtin),
+            Class::Table => self.host(instruction, opcode, Via::Table),
+            Class::JumpDest
+            | Class::MLoad
+            | Class::MStore
+            | Class::MStore8
+            | Class::Exp
+            | Class::Jump
+            | Class::JumpIf
+            | Class::Suspend
+            | Class::Finish
+            | Class::FinishTable
+            | Class::Invalid => {}
+        }
+    }
+
+    fn push_constant(&mut self, value: U256) {
+        let value = self.define(Inst::Const(value));
+        self.path.push(value);
+    }
+
+    fn swap(&mut self, depth: i32) {
+        let (top, other) = (self.peek(0), self.peek(depth));
+        let index = self.path.top - 1;
+        self.path.slots.insert(index, Slot { value: other, dirty: true });
+        self.path.slots.insert(index - depth, Slot { value: top, dirty: true });
+    }
+
+    fn pure(&mut self, op: PureOp) {
+        let args: Vec<Value> = op.operands().iter().map(|_| self.pop()).collect();
+        let mut value = self.define(Inst::Pure(op, args));
+        if op.result() == Type::Bool {
+            value = self.define(Inst::Pure(PureOp::FromBool, vec![value]));
+        }
+        self.path.push(value);
+    }
+
+    fn field(&mut self, field: Field) {
+        let mut value = self.define(Inst::Field(field));
+        if field.result() == Type::Num {
+            value = self.define(Inst::Pure(PureOp::FromNum, vec![value]));
+        }
+        self.path.push(value);
+    }
+
+    /// Reads what a second execution could see differently (Q3).
+    fn observe(&mut self, field: Field) {
+        self.path.sync.valid = false;
+        self.field(field);
+    }
+
+    fn memory_access(&mut self, instruction: &Instruction, class: Class, gas: u32) {
+        let leave = self.leave(LeaveReason::Memory, instruction.pc);
+        self.path.rest = self.path.rest.saturating_sub(gas);
+        let offset = self.pop();
+        let address = self.narrow(offset, leave);
+        let length = if class == Class::MStore8 { 1 } else { 32 };
+        let rest = self.path.rest;
+        self.emit(Inst::Reach { address, length, rest, leave });
+        if class == Class::MLoad {
+            let value = self.define(Inst::MLoad(address));
+            self.path.push(value);
+            return;
+        }
+        let value = self.pop();
+        self.emit(if class == Class::MStore { Inst::MStore(address, value) } else { Inst::MStore8(address, value) });
+        self.path.sync.valid = false;
+    }
+
+    fn narrow(&mut self, word: Value, leave: crate::function::LeaveId) -> Value {
+        if let Some(number) = self.path.narrow.get(&word) {
+            return *number;
+        }
+        let number = self.define(Inst::Narrow(word, leave));
+        self.path.narrow.insert(word, number);
+        number
+    }
+
+    /// EXP of constants is folded, its dynamic cost charged as the interpreter would; otherwise it is the host's.
+    fn exp(&mut self, instruction: &Instruction, opcode: &Opcode, gas: u32) {
+        let (base, exponent) = (self.peek(0), self.peek(1));
+        let constants = self.constant(base).zip(self.constant(exponent));
+        let Some((base, exponent)) = constants else {
+            self.path.rest = self.path.rest.saturating_sub(gas);
+            self.host(instruction, opcode, Via::Builtin);
+            return;
+        };
+        self.charge(self.config.exp_gas[exponent.byte_len()], instruction.pc);
+        self.path.rest = self.path.rest.saturating_sub(gas);
+        self.path.drop_top(2);
+        self.push_constant(base.pow(exponent));
+    }
+
+    fn host(&mut self, instruction: &Instruction, opcode: &Opcode, via: Via) {
+        self.store_dirty(&[]);
+        let call = HostCall { opcode: instruction.byte, pc: instruction.pc, top: self.path.top, via };
+        self.emit(Inst::Host(call));
+        self.path.drop_top(i32::from(opcode.inputs));
+        self.path.top += i32::from(opcode.outputs);
+        self.forget();
+        self.path.synced_at(instruction.pc + 1);
+    }
+
+    /// Values other than constants are read from home again rather than kept over a call.
+    fn forget(&mut self) {
+        let definitions = &self.definitions;
+        self.path.slots.retain(|_, slot| definitions.constant(slot.value).is_some());
+        self.path.narrow.clear();
+    }
+}

@@ -1,0 +1,73 @@
+//! The path: what is known while blocks are built one after the other from a root.
+//!
+//! in   the root's parameters
+//! out  values of stack slots, which of them are not at home, where a leave may go back to
+//!
+//! Q1  A slot without a row here is at home and not yet read.
+//! Q2  A dirty slot's home is stale; every leave, host instruction and edge to a root stores it first.
+//! Q3  Leaves may go back to the sync point as long as nothing since then had an effect that executing again would repeat or
+//!     see: no memory was written, and neither gas nor the memory size was read.
+
+use crate::function::Value;
+use std::collections::{BTreeMap, HashMap};
+
+/// A stack slot that is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    /// Its value.
+    pub value: Value,
+    /// Whether its home is stale.
+    pub dirty: bool,
+}
+
+/// The last point at which the frame was at home.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sync {
+    /// The instruction there.
+    pub pc: u32,
+    /// The stack height there.
+    pub top: i32,
+    /// Gas charged since.
+    pub charged: u32,
+    /// Whether leaves may go back to it.
+    pub valid: bool,
+}
+
+/// What is known on the way from a root.
+#[derive(Debug, Clone, Default)]
+pub struct Path {
+    /// Known slots.
+    pub slots: BTreeMap<i32, Slot>,
+    /// Stack height, as the slot one above the top.
+    pub top: i32,
+    /// Where leaves may go back to.
+    pub sync: Sync,
+    /// Gas charged for instructions of the section not yet executed.
+    pub rest: u32,
+    /// Words already made numbers.
+    pub narrow: HashMap<Value, Value>,
+}
+
+impl Path {
+    /// Puts a value on top of the stack.
+    pub fn push(&mut self, value: Value) {
+        self.slots.insert(self.top, Slot { value, dirty: true });
+        self.top += 1;
+    }
+
+    /// Drops entries from the top.
+    pub fn drop_top(&mut self, count: i32) {
+        self.top -= count;
+        self.slots.split_off(&self.top);
+    }
+
+    /// The slots whose homes are stale, below the top.
+    pub fn dirty(&self) -> Vec<(i32, Value)> {
+        self.slots.iter().filter(|(_, slot)| slot.dirty).map(|(index, slot)| (*index, slot.value)).collect()
+    }
+
+    /// Starts anew from a point where everything is at home.
+    pub fn synced_at(&mut self, pc: u32) {
+        self.sync = Sync { pc, top: self.top, charged: 0, valid: true };
+    }
+}

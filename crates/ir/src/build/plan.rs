@@ -1,0 +1,82 @@
+//! The plan: which blocks are compiled, which of them are roots, entries and dispatch targets.
+//!
+//! in   blocks, flow, cold blocks
+//! out  [`Plan`]
+//!
+//! P1  A block is a root when it has several ways in, or a way in from outside.
+//! P2  Entry 0 is the start; further entries stand behind calls and custom opcodes, at loop heads and at dispatch targets.
+
+use crate::{
+    analysis::{
+        blocks::{Blocks, Exit},
+        flow::Flow,
+        loops::{Loops, loops, predecessors},
+    },
+    bytecode::Code,
+    compile::Config,
+};
+
+/// How the blocks of a code are compiled.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Per block: is a root.
+    pub root: Vec<bool>,
+    /// Per block: can be entered from outside.
+    pub entry: Vec<bool>,
+    /// Per block: computed jumps may arrive.
+    pub dispatch: Vec<bool>,
+    /// Per block: its jump is compared with its targets; otherwise it is dispatched.
+    pub compared: Vec<bool>,
+    /// Loops over the compiled edges.
+    pub loops: Loops,
+}
+
+/// Makes the plan.
+pub fn plan(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &Config) -> Plan {
+    let count = blocks.list.len();
+    let cases_max = config.limits.switch_cases_max as usize;
+    let compared: Vec<bool> = flow.blocks.iter().map(|row| !row.dynamic && row.targets.len() <= cases_max).collect();
+    let mut dispatch: Vec<bool> = (0..count).map(|block| flow.blocks[block].dispatched && !cold[block]).collect();
+    for (block, row) in flow.blocks.iter().enumerate() {
+        if !compared[block] && row.reached {
+            row.targets.iter().filter(|target| !cold[**target]).for_each(|target| dispatch[*target] = true);
+        }
+    }
+    let successors: Vec<Vec<usize>> = (0..count).map(|block| successors(block, blocks, flow, cold, &compared)).collect();
+    let predecessors = predecessors(&successors);
+    let after_host: Vec<bool> = (0..count)
+        .map(|block| block > 0 && matches!(blocks.list[block - 1].exit, Exit::Suspend | Exit::Custom))
+        .collect();
+    let closed: Vec<bool> = (0..count).map(|block| block != 0 && !after_host[block] && !dispatch[block]).collect();
+    let slots_max = config.limits.loop_params_max as usize;
+    let mut loops = loops(code, blocks, &successors, &closed, slots_max);
+    // Behind a host instruction the stack is at home and its values are not known before it.
+    loops.slots.retain(|block, _| !after_host[*block]);
+    let root: Vec<bool> = (0..count).map(|block| !closed[block] || predecessors[block].len() != 1 || loops.head[block]).collect();
+    let is_destination = |block: usize| code.jump_destinations.get(blocks.list[block].pc as usize) == Some(&true);
+    let entry = (0..count)
+        .map(|block| {
+            block == 0
+                || after_host[block]
+                || dispatch[block]
+                || (root[block] && is_destination(block) && (loops.head[block] || config.force_leaves))
+        })
+        .collect();
+    Plan { root, entry, dispatch, compared, loops }
+}
+
+/// The compiled edges out of a block.
+fn successors(block: usize, blocks: &Blocks, flow: &Flow, cold: &[bool], compared: &[bool]) -> Vec<usize> {
+    let row = &flow.blocks[block];
+    let next = (block + 1 < blocks.list.len()).then_some(block + 1);
+    if !row.reached {
+        return vec![];
+    }
+    let targets = || row.targets.iter().copied().filter(|_| compared[block]);
+    match blocks.list[block].exit {
+        Exit::Leave | Exit::Finish => vec![],
+        Exit::FallThrough | Exit::Suspend | Exit::Custom => next.into_iter().collect(),
+        Exit::Jump => targets().collect(),
+        Exit::JumpIf => targets().chain(next).filter(|to| !cold[*to]).collect(),
+    }
+}

@@ -1,0 +1,112 @@
+//! The middle end as one page: bytecode to SSA, step by step, with a check between the steps.
+//!
+//! in   bytecode, configuration
+//! out  [`Compiled`], or the reason why the code stays interpreted
+
+use crate::{
+    analysis::{blocks::Blocks, cold, flow},
+    build,
+    bytecode::Code,
+    fork::Fork,
+    function::Function,
+    limits::Limits,
+    opt, text, verify,
+};
+
+/// What code is compiled for: everything that gets folded into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Rules in force.
+    pub fork: Fork,
+    /// Static gas of every opcode.
+    pub gas: [u16; 256],
+    /// Cost of EXP by the number of bytes of its exponent, without the static part.
+    pub exp_gas: [u32; 33],
+    /// Opcodes declared custom, as a 256-bit set.
+    pub custom: [u64; 4],
+    /// Whether every instruction boundary can leave (tests).
+    pub force_leaves: bool,
+    /// Whether to check the form after every pass.
+    pub verify: bool,
+    /// Bounds of the work.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Whether the opcode was declared custom.
+    pub const fn is_custom(&self, byte: u8) -> bool {
+        self.custom[byte as usize / 64] >> (byte % 64) & 1 == 1
+    }
+}
+
+/// Why code is not compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reject {
+    /// The code has no byte.
+    #[error("empty code")]
+    Empty,
+    /// The code is longer than the limit.
+    #[error("code longer than {0} bytes")]
+    TooLong(u32),
+    /// The form breaks a rule of the verifier: a defect of the compiler.
+    #[error("after {pass}: {message}")]
+    Verifier {
+        /// The pass after which it was found.
+        pass: &'static str,
+        /// The rule and the place.
+        message: String,
+    },
+}
+
+/// The result of the middle end.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The SSA form.
+    pub function: Function,
+    /// EVM instructions that were compiled.
+    pub instructions: usize,
+    /// Text of every stage, by file name; empty unless asked for.
+    pub dumps: Vec<(String, String)>,
+}
+
+/// Compiles a whole contract to SSA. With `dump`, the text of every stage is kept.
+///
+/// # Errors
+/// The reason why this code stays interpreted under this configuration.
+pub fn compile(bytes: &[u8], config: &Config, dump: bool) -> Result<Compiled, Reject> {
+    if bytes.is_empty() {
+        return Err(Reject::Empty);
+    }
+    if bytes.len() > config.limits.code_bytes_max as usize {
+        return Err(Reject::TooLong(config.limits.code_bytes_max));
+    }
+    let mut dumps = vec![];
+    let mut keep = |name: &str, text: &dyn Fn() -> String| {
+        if dump {
+            dumps.push((name.to_owned(), text()));
+        }
+    };
+    let code = Code::decode(bytes);
+    keep("00-bytecode.txt", &|| code.dump());
+    let blocks = Blocks::split(&code, config);
+    let flow = flow::flow(&code, &blocks, config);
+    keep("10-cfg.txt", &|| flow::dump(&code, &blocks, &flow));
+    keep("10-cfg.dot", &|| flow::dot(&blocks, &flow));
+    let cold = cold::cold(&code, &blocks, &flow, config);
+    let (mut function, instructions) = build::build(&code, &blocks, &flow, &cold, config);
+    check("build", &function, config)?;
+    keep("20-ssa.ir", &|| text::print(&function));
+    for pass in opt::PASSES {
+        (pass.run)(&mut function);
+        check(pass.name, &function, config)?;
+        keep(&format!("30-{}.ir", pass.name), &|| text::print(&function));
+    }
+    Ok(Compiled { function, instructions, dumps })
+}
+
+fn check(pass: &'static str, function: &Function, config: &Config) -> Result<(), Reject> {
+    if !config.verify {
+        return Ok(());
+    }
+    verify::verify(function).map_err(|error| Reject::Verifier { pass, message: error.to_string() })
+}

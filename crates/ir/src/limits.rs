@@ -1,0 +1,36 @@
+//! Limits of the compiler: one table, printed by `hotevm limits`.
+//!
+//! in   rows: name, default, meaning
+//! out  [`Limits`], and the rows for printing
+
+macro_rules! limits {
+    ($($(#[$meta:meta])* $name:ident = $default:literal, $meaning:literal;)*) => {
+        /// What bounds the compiler's work.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct Limits { $(#[doc = $meaning] pub $name: u32,)* }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        impl Limits {
+            /// Name, value and meaning of every limit.
+            pub fn rows(&self) -> Vec<(&'static str, u32, &'static str)> {
+                vec![$((stringify!($name), self.$name, $meaning),)*]
+            }
+        }
+    };
+}
+
+limits! {
+    code_bytes_max = 49152, "bytes of code; longer code is rejected";
+    contexts_per_block_max = 24, "abstract stacks kept apart per basic block; beyond it they are merged";
+    flow_steps_per_instruction_max = 40, "abstract steps per instruction of the code; beyond it jumps stay unresolved";
+    switch_cases_max = 24, "destinations compared at one computed jump; beyond it the shared dispatch decides";
+    cold_instructions_max = 64, "instructions of a chain that can only revert and is therefore left to the interpreter";
+    loop_params_max = 6, "stack entries kept in registers round an innermost loop";
+    part_instructions_max = 700, "EVM instructions per LLVM function; longer code is split";
+    wide_multiplications_max = 160, "multiplications inlined per LLVM function; beyond it they are called";
+}

@@ -1,0 +1,333 @@
+//! Lowering: the SSA form to an LLVM module.
+//!
+//! in   a verified function
+//! out  a module with one function per part, entry points, leave rows
+//!
+//! Z1  Every part has the signature of [`hotevm_abi::NativeFn`]; part 0 is entered by the host, parts enter each other by tail
+//!     calls with the number of a root block.
+//! Z2  Gas, memory base and length, and builtin pointers are read from the frame where they are needed, never kept.
+//! Z3  A leave is a site number and stores; the site's row says the rest. All leaves of a part share one exit.
+//! Z4  Frame, stack, memory and call data are told apart by alias metadata.
+
+mod edges;
+mod host;
+mod inst;
+mod pure;
+mod symbols;
+
+use crate::{ENTRY_SYMBOL, compile::CompileError, parts};
+use hotevm_abi::{EntryPoint, LeaveRow, Status};
+use hotevm_ir::{
+    Function, Limits,
+    function::{Block, Terminator, Value},
+};
+use inkwell::{
+    basic_block::BasicBlock,
+    builder::Builder,
+    context::Context,
+    module::Module,
+    values::{BasicValueEnum, FunctionValue, IntValue, PhiValue, PointerValue},
+};
+use std::collections::HashMap;
+use symbols::Symbols;
+
+pub(crate) type Result<T> = std::result::Result<T, CompileError>;
+
+/// The tables that belong to a lowered module.
+pub(crate) struct Lowered {
+    pub(crate) entries: Vec<EntryPoint>,
+    pub(crate) leaves: Vec<LeaveRow>,
+}
+
+/// Lowers a function into a module.
+pub(crate) fn lower<'ctx>(
+    context: &'ctx Context,
+    module: &Module<'ctx>,
+    function: &Function,
+    limits: &Limits,
+) -> Result<Lowered> {
+    let parts = parts::parts(function, limits.part_instructions_max);
+    let symbols = Symbols::declare(context, module, &parts, function)?;
+    let mut lower = Lower {
+        context,
+        module,
+        builder: context.create_builder(),
+        function,
+        limits,
+        symbols,
+        parts,
+        values: vec![None; function.values.len()],
+        part: None,
+        tops: HashMap::new(),
+        leaves: vec![],
+        sites: HashMap::new(),
+    };
+    for part in 0..lower.symbols.parts.len() {
+        lower.part(part)?;
+    }
+    lower.dispatch()?;
+    let entries = entries(function);
+    Ok(Lowered { entries, leaves: lower.leaves })
+}
+
+/// The entry points, by pc, the start first.
+fn entries(function: &Function) -> Vec<EntryPoint> {
+    let mut entries: Vec<EntryPoint> = function
+        .blocks
+        .iter()
+        .enumerate()
+        .filter_map(|(number, block)| {
+            let root = block.root.as_ref()?;
+            root.entry?;
+            Some(EntryPoint {
+                pc: block.pc,
+                number: number as u32,
+                height_min: root.height_min,
+                height_max: root.height_max,
+                memory_min: root.memory_min,
+            })
+        })
+        .collect();
+    entries.sort_by_key(|entry| (entry.number != 0, entry.pc));
+    entries
+}
+
+/// State of one part.
+struct Part<'ctx> {
+    function: FunctionValue<'ctx>,
+    number: usize,
+    frame: PointerValue<'ctx>,
+    blocks: HashMap<usize, BasicBlock<'ctx>>,
+    /// Stack top and parameters of the part's roots.
+    roots: HashMap<usize, RootPhis<'ctx>>,
+    /// The shared exit of leaves: block, stack top, site.
+    exit: Option<(BasicBlock<'ctx>, PhiValue<'ctx>, PhiValue<'ctx>)>,
+    /// Leaves without stores, by root and site.
+    plain_leaves: HashMap<(usize, u32), BasicBlock<'ctx>>,
+    multiplications: u32,
+}
+
+struct RootPhis<'ctx> {
+    top: PhiValue<'ctx>,
+    params: Vec<PhiValue<'ctx>>,
+}
+
+struct Lower<'ctx, 'a> {
+    context: &'ctx Context,
+    module: &'a Module<'ctx>,
+    builder: Builder<'ctx>,
+    function: &'a Function,
+    limits: &'a Limits,
+    symbols: Symbols<'ctx>,
+    parts: Vec<usize>,
+    values: Vec<Option<BasicValueEnum<'ctx>>>,
+    part: Option<Part<'ctx>>,
+    /// Root and stack top of the tree that a block belongs to.
+    tops: HashMap<usize, (usize, PointerValue<'ctx>)>,
+    leaves: Vec<LeaveRow>,
+    sites: HashMap<LeaveRow, u32>,
+}
+
+impl<'ctx> Lower<'ctx, '_> {
+    fn defect(&self, what: &str) -> CompileError {
+        CompileError::Verifier(format!("lowering: {what}"))
+    }
+
+    fn part_state(&self) -> Result<&Part<'ctx>> {
+        self.part.as_ref().ok_or_else(|| self.defect("no part"))
+    }
+
+    fn part_mut(&mut self) -> Result<&mut Part<'ctx>> {
+        self.part.as_mut().ok_or_else(|| CompileError::Verifier("lowering: no part".to_owned()))
+    }
+
+    fn frame(&self) -> Result<PointerValue<'ctx>> {
+        Ok(self.part_state()?.frame)
+    }
+
+    fn value(&self, value: Value) -> Result<BasicValueEnum<'ctx>> {
+        self.values.get(value.index()).copied().flatten().ok_or_else(|| self.defect("value used before its definition"))
+    }
+
+    fn word(&self, value: Value) -> Result<IntValue<'ctx>> {
+        Ok(self.value(value)?.into_int_value())
+    }
+
+    fn part(&mut self, number: usize) -> Result<()> {
+        let function = self.symbols.parts[number];
+        let frame = function.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?.into_pointer_value();
+        let entry = self.context.append_basic_block(function, "enter");
+        let own: Vec<usize> = (0..self.function.blocks.len()).filter(|block| self.parts[*block] == number).collect();
+        let mut part = Part {
+            function,
+            number,
+            frame,
+            blocks: HashMap::new(),
+            roots: HashMap::new(),
+            exit: None,
+            plain_leaves: HashMap::new(),
+            multiplications: 0,
+        };
+        for block in &own {
+            let name = format!("b{block}_{:04x}", self.function.blocks[*block].pc);
+            part.blocks.insert(*block, self.context.append_basic_block(function, &name));
+        }
+        self.part = Some(part);
+        for block in &own {
+            self.root_phis(*block)?;
+        }
+        self.enter(entry, &own)?;
+        for block in &own {
+            if self.function.blocks[*block].root.is_some() {
+                self.tree(*block)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the phis of a root block.
+    fn root_phis(&mut self, block: usize) -> Result<()> {
+        let Some(root) = &self.function.blocks[block].root else { return Ok(()) };
+        let target = self.part_state()?.blocks[&block];
+        self.builder.position_at_end(target);
+        let top = self.builder.build_phi(self.symbols.pointer, "top")?;
+        let mut params = vec![];
+        for (_, value) in &root.params {
+            let phi = self.builder.build_phi(self.symbols.word, "param")?;
+            self.values[value.index()] = Some(phi.as_basic_value());
+            params.push(phi);
+        }
+        self.part_mut()?.roots.insert(block, RootPhis { top, params });
+        Ok(())
+    }
+
+    /// The block through which a part is entered: a switch over the numbers of its roots.
+    fn enter(&mut self, entry: BasicBlock<'ctx>, own: &[usize]) -> Result<()> {
+        let function = self.part_state()?.function;
+        let number = self.part_state()?.number;
+        let top = function.get_nth_param(1).ok_or_else(|| self.defect("no top"))?.into_pointer_value();
+        let wanted = function.get_nth_param(2).ok_or_else(|| self.defect("no entry"))?.into_int_value();
+        let mut cases = vec![];
+        let entered: Vec<usize> = own.iter().copied().filter(|block| self.is_entered(*block, number)).collect();
+        for block in entered {
+            let stub = self.context.append_basic_block(function, "stub");
+            self.builder.position_at_end(stub);
+            self.enter_root(block, top)?;
+            cases.push((self.symbols.i32.const_int(block as u64, false), stub));
+        }
+        let elsewhere = self.context.append_basic_block(function, "elsewhere");
+        self.builder.position_at_end(entry);
+        self.builder.build_switch(wanted, elsewhere, &cases)?;
+        self.builder.position_at_end(elsewhere);
+        self.elsewhere(number, top, wanted)
+    }
+
+    /// Whether a root is entered from outside of its part.
+    fn is_entered(&self, block: usize, part: usize) -> bool {
+        let Some(root) = &self.function.blocks[block].root else { return false };
+        root.entry.is_some() || root.dispatch || self.symbols.crossed[block] && self.parts[block] == part
+    }
+
+    /// Numbers that a part does not know: part 0 hands them to the part that does, any other has none.
+    fn elsewhere(&mut self, number: usize, top: PointerValue<'ctx>, wanted: IntValue<'ctx>) -> Result<()> {
+        let others: Vec<usize> = (0..self.function.blocks.len())
+            .filter(|block| number == 0 && self.parts[*block] != 0 && self.function.blocks[*block].root.as_ref().is_some_and(|root| root.entry.is_some()))
+            .collect();
+        if others.is_empty() {
+            self.builder.build_unreachable()?;
+            return Ok(());
+        }
+        let function = self.part_state()?.function;
+        let from = self.builder.get_insert_block().ok_or_else(|| self.defect("no block"))?;
+        let nowhere = self.context.append_basic_block(function, "nowhere");
+        let mut calls: HashMap<usize, BasicBlock<'ctx>> = HashMap::new();
+        let mut cases = vec![];
+        for block in others {
+            let part = self.parts[block];
+            let call = match calls.get(&part) {
+                Some(call) => *call,
+                None => {
+                    let call = self.context.append_basic_block(function, "forward");
+                    self.builder.position_at_end(call);
+                    self.tail_call(self.symbols.parts[part], top, wanted)?;
+                    calls.insert(part, call);
+                    call
+                }
+            };
+            cases.push((self.symbols.i32.const_int(block as u64, false), call));
+        }
+        self.builder.position_at_end(from);
+        self.builder.build_switch(wanted, nowhere, &cases)?;
+        self.builder.position_at_end(nowhere);
+        self.builder.build_unreachable()?;
+        Ok(())
+    }
+
+    /// Lowers a root and the blocks that hang on it, a block after the one it goes on from.
+    fn tree(&mut self, root: usize) -> Result<()> {
+        let top = self.part_state()?.roots[&root].top.as_basic_value().into_pointer_value();
+        let mut work = vec![root];
+        while let Some(block) = work.pop() {
+            self.tops.insert(block, (root, top));
+            self.block(block)?;
+            let edges = self.function.blocks[block].end.iter().flat_map(|end| end.edges());
+            work.extend(edges.map(|edge| edge.block.index()).filter(|next| self.function.blocks[*next].root.is_none()));
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, block: usize) -> Result<()> {
+        let function = self.function;
+        let target = self.part_state()?.blocks[&block];
+        self.builder.position_at_end(target);
+        let (root, top) = self.tops[&block];
+        for (value, inst) in &function.blocks[block].insts {
+            let result = self.inst(inst, root, top)?;
+            if let (Some(value), Some(result)) = (value, result) {
+                self.values[value.index()] = Some(result);
+            }
+        }
+        let end = function.blocks[block].end.as_ref().ok_or_else(|| self.defect("block without end"))?;
+        self.terminator(end, root, top)
+    }
+
+    fn terminator(&mut self, end: &Terminator, root: usize, top: PointerValue<'ctx>) -> Result<()> {
+        match end {
+            Terminator::Jump(edge) => self.jump(edge, top),
+            Terminator::Branch(condition, taken, other) => {
+                let condition = self.word(*condition)?;
+                let (taken_block, other_block) = (self.edge_block(taken)?, self.edge_block(other)?);
+                self.builder.build_conditional_branch(condition, taken_block, other_block)?;
+                self.fill_edge(taken, taken_block, top)?;
+                self.fill_edge(other, other_block, top)
+            }
+            Terminator::Switch { target, cases, leave } => self.switch(*target, cases, *leave, root, top),
+            Terminator::Dispatch { target, top: after, leave } => self.dispatch_jump(*target, *after, *leave, root, top),
+            Terminator::Finish(call) => {
+                let status = self.host_call(call, top)?;
+                self.builder.build_return(Some(&status))?;
+                Ok(())
+            }
+            Terminator::Suspend { call, next } => self.suspend(call, next, top),
+            Terminator::Leave(leave) => {
+                let target = self.leave_block(*leave, 0, root, top)?;
+                self.builder.build_unconditional_branch(target)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a block lies in the part being lowered.
+    fn is_here(&self, block: Block) -> Result<bool> {
+        Ok(self.parts[block.index()] == self.part_state()?.number)
+    }
+
+    fn status(&self, status: Status) -> IntValue<'ctx> {
+        self.symbols.i32.const_int(status as u64, false)
+    }
+}
+
+/// The symbol of a part.
+fn part_name(number: usize) -> String {
+    if number == 0 { ENTRY_SYMBOL.to_owned() } else { format!("part{number}") }
+}

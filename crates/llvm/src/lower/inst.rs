@@ -1,0 +1,286 @@
+//! Lowering of instructions.
+//!
+//! in   one instruction
+//! out  LLVM instructions at the builder's position, which moves on behind the checks
+
+use super::{Lower, Result, symbols::Region};
+use hotevm_abi::NativeFrame;
+use hotevm_ir::function::{Field, Inst, LeaveId, Value};
+use inkwell::{
+    IntPredicate,
+    types::{BasicType, BasicTypeEnum, IntType},
+    values::{BasicValue, BasicValueEnum, IntValue, PointerValue},
+};
+use std::mem::offset_of;
+
+/// Bytes of a word.
+const WORD_BYTES: i64 = 32;
+/// Alignment of stack homes and frame words.
+const HOME_ALIGN: u32 = 8;
+
+impl<'ctx> Lower<'ctx, '_> {
+    pub(super) fn inst(&mut self, inst: &Inst, root: usize, top: PointerValue<'ctx>) -> Result<Option<BasicValueEnum<'ctx>>> {
+        Ok(match inst {
+            Inst::Const(word) => Some(self.constant(*word).into()),
+            Inst::Number(number) => Some(self.symbols.i64.const_int(*number, false).into()),
+            Inst::Pure(op, args) => Some(self.pure(*op, args)?.into()),
+            Inst::Field(field) => Some(self.field(*field)?.into()),
+            Inst::Load(slot) => Some(self.load_home(top, *slot)?.into()),
+            Inst::Store(slot, value) => {
+                let value = self.word(*value)?;
+                self.store_home(top, *slot, value)?;
+                None
+            }
+            Inst::Charge { gas, leave } => {
+                self.charge(*gas, *leave, root, top)?;
+                None
+            }
+            Inst::Height { top: height, needs, grows, leave } => {
+                self.height(*height, *needs, *grows, *leave, (root, top))?;
+                None
+            }
+            Inst::Narrow(value, leave) => Some(self.narrow(*value, *leave, root, top)?.into()),
+            Inst::Reach { address, length, rest, leave } => {
+                self.reach(*address, *length, *rest, *leave, (root, top))?;
+                None
+            }
+            Inst::MLoad(address) => Some(self.mload(*address)?.into()),
+            Inst::MStore(address, value) => {
+                let word = self.swap_bytes(self.word(*value)?)?;
+                self.store_memory(*address, word)?;
+                None
+            }
+            Inst::MStore8(address, value) => {
+                let byte = self.builder.build_int_truncate(self.word(*value)?, self.symbols.i8, "byte")?;
+                self.store_memory(*address, byte)?;
+                None
+            }
+            Inst::CallDataLoad(offset) => Some(self.call_data_load(*offset)?.into()),
+            Inst::Host(call) => {
+                let status = self.host_call(call, top)?;
+                self.return_unless_zero(status)?;
+                None
+            }
+            Inst::Forced { bit, leave } => {
+                let mask = self.load_number(offset_of!(NativeFrame, leave_mask))?;
+                let bit = self.builder.build_and(mask, self.symbols.i64.const_int(1 << bit, false), "bit")?;
+                let set = self.builder.build_int_compare(IntPredicate::NE, bit, self.symbols.i64.const_zero(), "forced")?;
+                self.leave_if(set, *leave, 0, root, top)?;
+                None
+            }
+        })
+    }
+
+    pub(super) fn constant(&self, word: alloy_primitives::U256) -> IntValue<'ctx> {
+        self.symbols.word.const_int_arbitrary_precision(word.as_limbs())
+    }
+
+    /// Reads from the frame.
+    pub(super) fn load_frame(&self, ty: BasicTypeEnum<'ctx>, offset: usize) -> Result<BasicValueEnum<'ctx>> {
+        let slot = self.symbols.offset(&self.builder, self.frame()?, offset as i64)?;
+        let value = self.builder.build_load(ty, slot, "frame")?;
+        let access = value.as_instruction_value();
+        if let Some(access) = access.filter(|_| ty == self.symbols.word.into()) {
+            let _ = access.set_alignment(HOME_ALIGN);
+        }
+        self.symbols.tag(access, Region::Frame);
+        Ok(value)
+    }
+
+    pub(super) fn load_number(&self, offset: usize) -> Result<IntValue<'ctx>> {
+        Ok(self.load_frame(self.symbols.i64.into(), offset)?.into_int_value())
+    }
+
+    fn load_pointer(&self, offset: usize) -> Result<PointerValue<'ctx>> {
+        Ok(self.load_frame(self.symbols.pointer.into(), offset)?.into_pointer_value())
+    }
+
+    /// Writes to the frame.
+    pub(super) fn store_frame(&self, value: BasicValueEnum<'ctx>, offset: usize) -> Result<()> {
+        let slot = self.symbols.offset(&self.builder, self.frame()?, offset as i64)?;
+        let access = self.builder.build_store(slot, value)?;
+        if value.get_type() == self.symbols.word.into() {
+            let _ = access.set_alignment(HOME_ALIGN);
+        }
+        self.symbols.tag(Some(access), Region::Frame);
+        Ok(())
+    }
+
+    fn field(&self, field: Field) -> Result<IntValue<'ctx>> {
+        let word = |offset| Ok(self.load_frame(self.symbols.word.into(), offset)?.into_int_value());
+        match field {
+            Field::Address => word(offset_of!(NativeFrame, address)),
+            Field::Caller => word(offset_of!(NativeFrame, caller)),
+            Field::CallValue => word(offset_of!(NativeFrame, value)),
+            Field::CallDataSize => self.load_number(offset_of!(NativeFrame, calldata_len)),
+            Field::CodeSize => self.load_number(offset_of!(NativeFrame, code_len)),
+            Field::ReturnDataSize => self.load_number(offset_of!(NativeFrame, returndata_len)),
+            Field::MemorySize => self.load_number(offset_of!(NativeFrame, memory_len)),
+            Field::Gas => self.load_number(offset_of!(NativeFrame, gas)),
+        }
+    }
+
+    pub(super) fn load_home(&self, top: PointerValue<'ctx>, slot: i32) -> Result<IntValue<'ctx>> {
+        let home = self.symbols.offset(&self.builder, top, i64::from(slot) * WORD_BYTES)?;
+        let value = self.builder.build_load(self.symbols.word, home, "slot")?.into_int_value();
+        if let Some(access) = value.as_instruction() {
+            let _ = access.set_alignment(HOME_ALIGN);
+        }
+        self.symbols.tag(value.as_instruction(), Region::Stack);
+        Ok(value)
+    }
+
+    pub(super) fn store_home(&self, top: PointerValue<'ctx>, slot: i32, value: IntValue<'ctx>) -> Result<()> {
+        let home = self.symbols.offset(&self.builder, top, i64::from(slot) * WORD_BYTES)?;
+        let access = self.builder.build_store(home, value)?;
+        let _ = access.set_alignment(HOME_ALIGN);
+        self.symbols.tag(Some(access), Region::Stack);
+        Ok(())
+    }
+
+    /// The stack top some slots further.
+    pub(super) fn moved_top(&self, top: PointerValue<'ctx>, slots: i32) -> Result<PointerValue<'ctx>> {
+        self.symbols.offset(&self.builder, top, i64::from(slots) * WORD_BYTES)
+    }
+
+    /// Subtracts first and looks afterwards: the row of the leave gives the charge back.
+    fn charge(&mut self, gas: u32, leave: LeaveId, root: usize, top: PointerValue<'ctx>) -> Result<()> {
+        let offset = offset_of!(NativeFrame, gas);
+        let left = self.load_number(offset)?;
+        let cost = self.symbols.i64.const_int(u64::from(gas), false);
+        let rest = self.builder.build_int_sub(left, cost, "gas")?;
+        self.store_frame(rest.into(), offset)?;
+        let short = self.builder.build_int_compare(IntPredicate::ULT, left, cost, "short")?;
+        self.leave_if(short, leave, gas, root, top)
+    }
+
+    fn height(&mut self, height: i32, needs: u16, grows: u16, leave: LeaveId, at: (usize, PointerValue<'ctx>)) -> Result<()> {
+        let (root, top) = at;
+        if needs != 0 {
+            let lowest = self.moved_top(top, height - i32::from(needs))?;
+            let base = self.load_pointer(offset_of!(NativeFrame, stack_base))?;
+            let short = self.builder.build_int_compare(IntPredicate::ULT, lowest, base, "underflow")?;
+            self.leave_if(short, leave, 0, root, top)?;
+        }
+        if grows != 0 {
+            let highest = self.moved_top(top, height + i32::from(grows))?;
+            let limit = self.load_pointer(offset_of!(NativeFrame, stack_limit))?;
+            let beyond = self.builder.build_int_compare(IntPredicate::UGT, highest, limit, "overflow")?;
+            self.leave_if(beyond, leave, 0, root, top)?;
+        }
+        Ok(())
+    }
+
+    fn narrow(&mut self, value: Value, leave: LeaveId, root: usize, top: PointerValue<'ctx>) -> Result<IntValue<'ctx>> {
+        let word = self.word(value)?;
+        let limit = self.constant(alloy_primitives::U256::from((1_u64 << 32) - 1));
+        let beyond = self.builder.build_int_compare(IntPredicate::UGT, word, limit, "wide")?;
+        self.leave_if(beyond, leave, 0, root, top)?;
+        Ok(self.builder.build_int_truncate(word, self.symbols.i64, "number")?)
+    }
+
+    fn reach(&mut self, address: Value, length: u32, rest: u32, leave: LeaveId, at: (usize, PointerValue<'ctx>)) -> Result<()> {
+        let (root, top) = at;
+        let address = self.word(address)?;
+        let end = self.builder.build_int_add(address, self.symbols.i64.const_int(u64::from(length), false), "end")?;
+        let len = self.load_number(offset_of!(NativeFrame, memory_len))?;
+        let beyond = self.builder.build_int_compare(IntPredicate::UGT, end, len, "beyond")?;
+        let function = self.part_state()?.function;
+        let (grow, within) = (self.context.append_basic_block(function, "grow"), self.context.append_basic_block(function, "within"));
+        let branch = self.builder.build_conditional_branch(beyond, grow, within)?;
+        self.symbols.mark_unlikely(branch);
+        self.builder.position_at_end(grow);
+        let rest = self.symbols.i64.const_int(u64::from(rest), false);
+        let call = self.builder.build_call(self.symbols.grow, &[self.frame()?.into(), end.into(), rest.into()], "grown")?;
+        call.set_call_convention(self.symbols.stub_convention());
+        let status = call.try_as_basic_value().basic().ok_or_else(|| self.defect("no status"))?.into_int_value();
+        let refused = self.builder.build_int_compare(IntPredicate::NE, status, self.symbols.i32.const_zero(), "refused")?;
+        let leave = self.leave_block(leave, 0, root, top)?;
+        let branch = self.builder.build_conditional_branch(refused, leave, within)?;
+        self.symbols.mark_unlikely(branch);
+        self.builder.position_at_end(within);
+        Ok(())
+    }
+
+    fn memory_at(&self, address: Value) -> Result<PointerValue<'ctx>> {
+        let base = self.load_pointer(offset_of!(NativeFrame, memory_base))?;
+        let address = self.word(address)?;
+        // SAFETY: only an address is computed here; a `Reach` before it vouches for the access.
+        Ok(unsafe { self.builder.build_gep(self.symbols.i8, base, &[address], "memory")? })
+    }
+
+    fn mload(&self, address: Value) -> Result<IntValue<'ctx>> {
+        let pointer = self.memory_at(address)?;
+        self.load_big_endian(pointer, Region::Memory)
+    }
+
+    fn load_big_endian(&self, pointer: PointerValue<'ctx>, region: Region) -> Result<IntValue<'ctx>> {
+        let value = self.builder.build_load(self.symbols.word, pointer, "bytes")?.into_int_value();
+        if let Some(access) = value.as_instruction() {
+            let _ = access.set_alignment(1);
+        }
+        self.symbols.tag(value.as_instruction(), region);
+        self.swap_bytes(value)
+    }
+
+    fn store_memory(&self, address: Value, value: IntValue<'ctx>) -> Result<()> {
+        let pointer = self.memory_at(address)?;
+        let access = self.builder.build_store(pointer, value)?;
+        let _ = access.set_alignment(1);
+        self.symbols.tag(Some(access), Region::Memory);
+        Ok(())
+    }
+
+    fn swap_bytes(&self, word: IntValue<'ctx>) -> Result<IntValue<'ctx>> {
+        self.intrinsic("llvm.bswap", self.symbols.word, &[word])
+    }
+
+    /// Calls an intrinsic that is overloaded in its first parameter.
+    pub(super) fn intrinsic(&self, name: &str, ty: IntType<'ctx>, args: &[IntValue<'ctx>]) -> Result<IntValue<'ctx>> {
+        let intrinsic = inkwell::intrinsics::Intrinsic::find(name).ok_or_else(|| self.defect(name))?;
+        let declaration = intrinsic
+            .get_declaration(self.module, &[ty.as_basic_type_enum()])
+            .ok_or_else(|| self.defect(name))?;
+        let args: Vec<_> = args.iter().map(|arg| (*arg).into()).collect();
+        let call = self.builder.build_call(declaration, &args, "intrinsic")?;
+        Ok(call.try_as_basic_value().basic().ok_or_else(|| self.defect(name))?.into_int_value())
+    }
+
+    /// Inside the call data by a plain read, else by the builtin, which reads zeros beyond the end.
+    fn call_data_load(&mut self, offset: Value) -> Result<IntValue<'ctx>> {
+        let word = self.word(offset)?;
+        let function = self.part_state()?.function;
+        let inside = self.context.append_basic_block(function, "inside");
+        let outside = self.context.append_basic_block(function, "outside");
+        let joined = self.context.append_basic_block(function, "joined");
+        let len = self.load_number(offset_of!(NativeFrame, calldata_len))?;
+        let len = self.builder.build_int_z_extend(len, self.symbols.word, "len")?;
+        // 2^256 - 32 + 32 wraps to 0, which no word below the length reaches: the sum is compared in both parts.
+        let end = self.builder.build_int_add(word, self.symbols.word.const_int(32, false), "end")?;
+        let past = self.builder.build_int_compare(IntPredicate::UGT, end, len, "past")?;
+        let wrapped = self.builder.build_int_compare(IntPredicate::UGT, word, len, "wrapped")?;
+        let past = self.builder.build_or(past, wrapped, "past")?;
+        let branch = self.builder.build_conditional_branch(past, outside, inside)?;
+        self.symbols.mark_unlikely(branch);
+
+        self.builder.position_at_end(inside);
+        let base = self.load_pointer(offset_of!(NativeFrame, calldata_base))?;
+        let index = self.builder.build_int_truncate(word, self.symbols.i64, "index")?;
+        // SAFETY: only an address is computed here; the branch above vouches for the access.
+        let pointer = unsafe { self.builder.build_gep(self.symbols.i8, base, &[index], "data")? };
+        let read = self.load_big_endian(pointer, Region::CallData)?;
+        self.builder.build_unconditional_branch(joined)?;
+
+        self.builder.position_at_end(outside);
+        self.store_frame(word.into(), offset_of!(NativeFrame, scratch))?;
+        let call = self.builder.build_call(self.symbols.call_data_load, &[self.frame()?.into()], "")?;
+        call.set_call_convention(self.symbols.stub_convention());
+        let padded = self.load_frame(self.symbols.word.into(), offset_of!(NativeFrame, scratch))?.into_int_value();
+        self.builder.build_unconditional_branch(joined)?;
+
+        self.builder.position_at_end(joined);
+        let phi = self.builder.build_phi(self.symbols.word, "calldata")?;
+        phi.add_incoming(&[(&read, inside), (&padded, outside)]);
+        Ok(phi.as_basic_value().into_int_value())
+    }
+}

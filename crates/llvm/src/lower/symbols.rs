@@ -1,0 +1,227 @@
+//! What a module consists of besides the bodies of its parts: types, declarations, stubs, metadata.
+//!
+//! in   the split of a function into parts
+//! out  [`Symbols`]
+//!
+//! Y1  Stubs of cold builtins preserve all registers, so that a call in a cold path costs the hot path nothing.
+//! Y2  Nothing is declared that is not defined in the module.
+
+use super::{Result, part_name};
+use crate::compile::CompileError;
+use hotevm_abi::{BuiltinKind, BuiltinRow, BuiltinTable, NativeFrame};
+use hotevm_ir::Function;
+use inkwell::{
+    AddressSpace,
+    attributes::{Attribute, AttributeLoc},
+    builder::Builder,
+    context::Context,
+    module::{Linkage, Module},
+    types::{FunctionType, IntType, PointerType},
+    values::{FunctionValue, MetadataValue, PointerValue},
+};
+use std::{mem::offset_of, num::NonZeroU32};
+
+/// LLVM's number of the calling convention that preserves most registers.
+const PRESERVE_MOST: u32 = 14;
+
+/// Which memory an access is to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Region {
+    Frame,
+    Stack,
+    Memory,
+    CallData,
+    Builtins,
+}
+
+/// Types, functions and metadata of a module.
+pub(super) struct Symbols<'ctx> {
+    pub(super) word: IntType<'ctx>,
+    pub(super) i64: IntType<'ctx>,
+    pub(super) i32: IntType<'ctx>,
+    pub(super) i8: IntType<'ctx>,
+    pub(super) pointer: PointerType<'ctx>,
+    /// The parts; 0 is entered by the host.
+    pub(super) parts: Vec<FunctionValue<'ctx>>,
+    /// Takes computed jumps to guarded roots.
+    pub(super) dispatch: FunctionValue<'ctx>,
+    pub(super) grow: FunctionValue<'ctx>,
+    pub(super) call_data_load: FunctionValue<'ctx>,
+    /// Per block: an edge from another part leads to it.
+    pub(super) crossed: Vec<bool>,
+    regions: [MetadataValue<'ctx>; 5],
+    unlikely: MetadataValue<'ctx>,
+    tbaa_kind: u32,
+    prof_kind: u32,
+}
+
+impl<'ctx> Symbols<'ctx> {
+    /// Declares everything, and defines the stubs.
+    pub(super) fn declare(context: &'ctx Context, module: &Module<'ctx>, parts: &[usize], function: &Function) -> Result<Self> {
+        let pointer = context.ptr_type(AddressSpace::default());
+        let (i64, i32) = (context.i64_type(), context.i32_type());
+        let word = NonZeroU32::new(256)
+            .and_then(|bits| context.custom_width_int_type(bits).ok())
+            .ok_or_else(|| CompileError::Verifier("lowering: no 256-bit integers".to_owned()))?;
+        let native = i32.fn_type(&[pointer.into(), pointer.into(), i32.into()], false);
+        let count = parts.iter().max().map_or(1, |last| last + 1);
+        let define = |name: &str, ty: FunctionType<'ctx>, linkage| {
+            let function = module.add_function(name, ty, Some(linkage));
+            attributes(context, function);
+            function
+        };
+        let linkage = |number| if number == 0 { Linkage::External } else { Linkage::Internal };
+        let functions = (0..count).map(|number| define(&part_name(number), native, linkage(number))).collect();
+        let dispatch = define("dispatch", native, Linkage::Internal);
+        let grow_type = i32.fn_type(&[pointer.into(), i64.into(), i64.into()], false);
+        let grow = define("grow", grow_type, Linkage::Internal);
+        let load_type = context.void_type().fn_type(&[pointer.into()], false);
+        let call_data_load = define("call_data_load", load_type, Linkage::Internal);
+        for stub in [grow, call_data_load] {
+            stub.set_call_conventions(PRESERVE_MOST);
+            add_attribute(context, stub, "cold");
+            add_attribute(context, stub, "noinline");
+        }
+        let symbols = Self {
+            word,
+            i64,
+            i32,
+            i8: context.i8_type(),
+            pointer,
+            parts: functions,
+            dispatch,
+            grow,
+            call_data_load,
+            crossed: crossed(parts, function),
+            regions: regions(context),
+            unlikely: context.metadata_node(&[
+                context.metadata_string("branch_weights").into(),
+                i32.const_int(1, false).into(),
+                i32.const_int(4000, false).into(),
+            ]),
+            tbaa_kind: context.get_kind_id("tbaa"),
+            prof_kind: context.get_kind_id("prof"),
+        };
+        symbols.define_stub(context, grow, "grow")?;
+        symbols.define_stub(context, call_data_load, "call_data_load")?;
+        Ok(symbols)
+    }
+
+    /// A stub hands its parameters to the builtin of its name.
+    fn define_stub(&self, context: &'ctx Context, stub: FunctionValue<'ctx>, name: &str) -> Result<()> {
+        let builder = context.create_builder();
+        builder.position_at_end(context.append_basic_block(stub, "stub"));
+        let frame = stub.get_nth_param(0).ok_or_else(|| CompileError::Verifier("lowering: no frame".to_owned()))?;
+        let row = row(name)?;
+        let target = self.builtin(&builder, frame.into_pointer_value(), row)?;
+        let args: Vec<_> = stub.get_params().into_iter().map(Into::into).collect();
+        let call = builder.build_indirect_call(self.builtin_type(context, row.kind), target, &args, "")?;
+        match call.try_as_basic_value().basic() {
+            Some(status) => builder.build_return(Some(&status))?,
+            None => builder.build_return(None)?,
+        };
+        Ok(())
+    }
+
+    /// The function type of a kind of builtin.
+    pub(super) fn builtin_type(&self, context: &'ctx Context, kind: BuiltinKind) -> FunctionType<'ctx> {
+        match kind {
+            BuiltinKind::Scratch => context.void_type().fn_type(&[self.pointer.into()], false),
+            BuiltinKind::Grow => self.i32.fn_type(&[self.pointer.into(), self.i64.into(), self.i64.into()], false),
+            BuiltinKind::Host => self.i32.fn_type(&[self.pointer.into(), self.pointer.into(), self.i64.into()], false),
+        }
+    }
+
+    /// Reads the pointer of a builtin.
+    pub(super) fn builtin(
+        &self,
+        builder: &Builder<'ctx>,
+        frame: PointerValue<'ctx>,
+        row: &BuiltinRow,
+    ) -> Result<PointerValue<'ctx>> {
+        let slot = self.offset(builder, frame, offset_of!(NativeFrame, builtins) as i64)?;
+        let table = builder.build_load(self.pointer, slot, "builtins")?.into_pointer_value();
+        self.tag(table.as_instruction(), Region::Frame);
+        let slot = self.offset(builder, table, row.offset as i64)?;
+        let target = builder.build_load(self.pointer, slot, row.name)?.into_pointer_value();
+        self.tag(target.as_instruction(), Region::Builtins);
+        Ok(target)
+    }
+
+    /// A pointer some bytes further.
+    pub(super) fn offset(&self, builder: &Builder<'ctx>, base: PointerValue<'ctx>, bytes: i64) -> Result<PointerValue<'ctx>> {
+        if bytes == 0 {
+            return Ok(base);
+        }
+        let index = self.i64.const_int(bytes as u64, true);
+        // SAFETY: only an address is computed here; the access through it stands for one that the verifier and the checks of
+        // the SSA form vouch for.
+        Ok(unsafe { builder.build_gep(self.i8, base, &[index], "at")? })
+    }
+
+    /// Says which memory an access is to (Z4).
+    pub(super) fn tag(&self, access: Option<inkwell::values::InstructionValue<'ctx>>, region: Region) {
+        if let Some(access) = access {
+            // A tag that is refused only costs precision.
+            let _ = access.set_metadata(self.regions[region as usize], self.tbaa_kind);
+        }
+    }
+
+    /// Says that a branch rarely takes its first way.
+    pub(super) fn mark_unlikely(&self, branch: inkwell::values::InstructionValue<'ctx>) {
+        let _ = branch.set_metadata(self.unlikely, self.prof_kind);
+    }
+
+    /// The calling convention of stubs.
+    pub(super) const fn stub_convention(&self) -> u32 {
+        PRESERVE_MOST
+    }
+}
+
+/// The row of the builtin with this name.
+pub(super) fn row(name: &str) -> Result<&'static BuiltinRow> {
+    BuiltinTable::ROWS
+        .iter()
+        .find(|row| row.name == name)
+        .ok_or_else(|| CompileError::Verifier(format!("lowering: no builtin {name}")))
+}
+
+/// The builtin that executes an opcode on the stack at home.
+pub(super) fn row_of_opcode(opcode: u8) -> Result<&'static BuiltinRow> {
+    BuiltinTable::ROWS
+        .iter()
+        .find(|row| row.opcode == Some(opcode) && row.kind == BuiltinKind::Host)
+        .ok_or_else(|| CompileError::Verifier(format!("lowering: no builtin for opcode {opcode:#04x}")))
+}
+
+fn regions(context: &Context) -> [MetadataValue<'_>; 5] {
+    let root = context.metadata_node(&[context.metadata_string("hotevm").into()]);
+    let zero = context.i64_type().const_zero();
+    ["frame", "stack", "memory", "call data", "builtins"].map(|name| {
+        let ty = context.metadata_node(&[context.metadata_string(name).into(), root.into(), zero.into()]);
+        context.metadata_node(&[ty.into(), ty.into(), zero.into()])
+    })
+}
+
+fn crossed(parts: &[usize], function: &Function) -> Vec<bool> {
+    let mut crossed = vec![false; function.blocks.len()];
+    for (block, data) in function.blocks.iter().enumerate() {
+        for edge in data.end.iter().flat_map(|end| end.edges()) {
+            let to = edge.block.index();
+            crossed[to] |= parts[to] != parts[block];
+        }
+    }
+    crossed
+}
+
+fn attributes(context: &Context, function: FunctionValue<'_>) {
+    add_attribute(context, function, "nounwind");
+    for (name, value) in [("no-builtins", ""), ("frame-pointer", "none"), ("warn-stack-size", "16384")] {
+        function.add_attribute(AttributeLoc::Function, context.create_string_attribute(name, value));
+    }
+}
+
+fn add_attribute(context: &Context, function: FunctionValue<'_>, name: &str) {
+    let kind = Attribute::get_named_enum_kind_id(name);
+    function.add_attribute(AttributeLoc::Function, context.create_enum_attribute(kind, 0));
+}

@@ -1,0 +1,66 @@
+//! Splitting: which LLVM function each block of the SSA form goes into.
+//!
+//! in   a function of the SSA form, a bound of instructions per part
+//! out  a part for every block
+//!
+//! K1  The tree of blocks that hangs on one root lies in one part, and so do roots whose edges carry arguments.
+//! K2  Parts follow the order of the code, so that what lies together runs together.
+
+use hotevm_ir::Function;
+
+/// The part of every block; parts are numbered from 0.
+pub(crate) fn parts(function: &Function, instructions_max: u32) -> Vec<usize> {
+    let tree = trees(function);
+    let mut group: Vec<usize> = (0..function.blocks.len()).collect();
+    for (block, data) in function.blocks.iter().enumerate() {
+        let edges = data.end.iter().flat_map(|end| end.edges());
+        for edge in edges.filter(|edge| !edge.args.is_empty()) {
+            let (a, b) = (find(&mut group, tree[block]), find(&mut group, edge.block.index()));
+            group[a.max(b)] = a.min(b);
+        }
+    }
+    let mut size = vec![0_u32; function.blocks.len()];
+    let mut order: Vec<usize> = vec![];
+    for (block, data) in function.blocks.iter().enumerate() {
+        let head = find(&mut group, tree[block]);
+        if size[head] == 0 {
+            order.push(head);
+        }
+        size[head] += data.insts.len() as u32 + 1;
+    }
+    order.sort_by_key(|head| function.blocks[*head].pc);
+    let mut part_of_group = vec![0; function.blocks.len()];
+    let (mut part, mut filled) = (0, 0);
+    for head in order {
+        if filled != 0 && filled + size[head] > instructions_max {
+            (part, filled) = (part + 1, 0);
+        }
+        part_of_group[head] = part;
+        filled += size[head];
+    }
+    (0..function.blocks.len()).map(|block| part_of_group[find(&mut group, tree[block])]).collect()
+}
+
+/// The root on which every block hangs.
+fn trees(function: &Function) -> Vec<usize> {
+    let mut tree: Vec<usize> = (0..function.blocks.len()).collect();
+    let mut work: Vec<usize> = tree.iter().copied().filter(|block| function.blocks[*block].root.is_some()).collect();
+    while let Some(block) = work.pop() {
+        for edge in function.blocks[block].end.iter().flat_map(|end| end.edges()) {
+            let next = edge.block.index();
+            if function.blocks[next].root.is_none() {
+                tree[next] = tree[block];
+                work.push(next);
+            }
+        }
+    }
+    tree
+}
+
+fn find(group: &mut [usize], mut member: usize) -> usize {
+    while group[member] != member {
+        group[member] = group[group[member]];
+        member = group[member];
+    }
+    member
+}

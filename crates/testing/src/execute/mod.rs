@@ -1,0 +1,8 @@
+//! Running a case by two EVM factories, and comparing all that can be seen of both.
+//!
+//! in   a [`Case`](crate::generate::case::Case), two factories
+//! out  equal executions counted, or the first [`Difference`](compare::Difference)
+
+pub mod compare;
+pub mod database;
+pub mod run;

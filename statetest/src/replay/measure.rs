@@ -1,0 +1,230 @@
+//! Rounds: every run in every mode, timed fairly.
+//!
+//! in   runs, engines, a plan
+//! out  a [`ReplayReport`], and the first difference between modes in words
+//!
+//! M1  A round is one pass over all runs in one mode; modes take turns round by round.
+//! M2  Each pass works on a fresh copy of the database.
+//! M3  Everything but the times is taken in the last round; what was compiled is summed over all.
+//! M4  Modes that compile in advance make one unmeasured pass before the first round.
+
+use super::{execute::Pass, load::Run};
+use crate::{
+    difference::{self, Difference},
+    error::Error,
+    mode::{Engine, Mode, gas_shares},
+    report::{ReplayMode, ReplayReport, ReplayRun, ReplayTotal, SCHEMA, by_reason, compile_cpu_ms, geometric_mean, median},
+    suite,
+    trace::Window,
+};
+use std::{collections::BTreeMap, hint::black_box};
+
+/// Bytes swept to push code and data out of all caches.
+const SWEEP_BYTES: usize = 256 << 20;
+/// A cache line.
+const LINE_BYTES: usize = 64;
+
+/// How to measure.
+#[derive(Clone, Copy)]
+pub struct Plan<'a> {
+    /// Timed rounds; at least one.
+    pub rounds: usize,
+    /// Sweep the caches before every timed pass over a run.
+    pub cold_caches: bool,
+    /// Told how many passes are done, of how many.
+    pub progress: &'a dyn Fn(usize, usize),
+}
+
+/// What was measured.
+#[derive(Debug)]
+pub struct Measured {
+    /// The report.
+    pub report: ReplayReport,
+    /// The first difference between modes.
+    pub explanation: Option<String>,
+}
+
+/// What was gathered about one run in one mode.
+#[derive(Default)]
+struct Gathered {
+    round_ms: Vec<f64>,
+    compiled: u64,
+    compile_cpu_ms: f64,
+    code_bytes: u64,
+    last: Pass,
+    mismatches: u64,
+}
+
+impl Gathered {
+    fn compiled(&mut self, pass: &Pass) {
+        if let Some(counted) = &pass.counted_whole {
+            self.compiled += counted.compiled;
+            self.compile_cpu_ms += compile_cpu_ms(counted);
+            self.code_bytes += counted.code_bytes;
+        }
+    }
+}
+
+/// Where two modes differ first.
+struct Found {
+    run: usize,
+    mode: usize,
+    transaction: usize,
+    difference: Difference,
+}
+
+/// Measures all runs in all modes.
+///
+/// # Errors
+/// When a transaction is refused in the first mode, which means that the fixture is wrong.
+pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Result<Measured, Error> {
+    let mut gathered: Vec<Vec<Gathered>> =
+        engines.iter().map(|_| runs.iter().map(|_| Gathered::default()).collect()).collect();
+    let mut sweep = Sweep::new(plan.cold_caches);
+    let passes = plan.rounds * engines.len() * runs.len();
+    let mut done = 0;
+    for (engine, gathered) in engines.iter().zip(&mut gathered) {
+        if engine.mode() != Mode::Interpreter {
+            runs.iter().zip(gathered).for_each(|(run, gathered)| gathered.compiled(&engine.replay(run, false)));
+        }
+    }
+    for round in 0..plan.rounds {
+        let is_last = round + 1 == plan.rounds;
+        for (engine, gathered) in engines.iter().zip(&mut gathered) {
+            for (run, gathered) in runs.iter().zip(gathered) {
+                sweep.run();
+                let pass = engine.replay(run, is_last);
+                gathered.round_ms.push(pass.elapsed.as_secs_f64() * 1e3);
+                gathered.compiled(&pass);
+                gathered.last = pass;
+                done += 1;
+                (plan.progress)(done, passes);
+            }
+        }
+    }
+    if let Some((first, engine)) = gathered.first().zip(engines.first()) {
+        refuse(runs, first, engine.mode())?;
+    }
+    let found = compare(&mut gathered);
+    let explanation = found.map(|found| explain(runs, engines, &found));
+    Ok(Measured { report: report(runs, engines, gathered), explanation })
+}
+
+/// Fails if a transaction was refused in the first mode.
+fn refuse(runs: &[Run], gathered: &[Gathered], mode: Mode) -> Result<(), Error> {
+    for (run, gathered) in runs.iter().zip(gathered) {
+        if let Some((index, reason)) = &gathered.last.refused {
+            return Err(Error::Refused { run: run.name.clone(), index: *index, mode, reason: reason.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Counts the differences of every mode to the first one, and returns the first.
+fn compare(gathered: &mut [Vec<Gathered>]) -> Option<Found> {
+    let (first, others) = gathered.split_first_mut()?;
+    let mut found: Option<Found> = None;
+    for (mode, other) in others.iter_mut().enumerate() {
+        for (run, (left, right)) in first.iter().zip(other).enumerate() {
+            let pairs = left.last.outcomes.iter().zip(&right.last.outcomes).enumerate();
+            for (transaction, (left, outcome)) in pairs {
+                let Some(difference) = difference::outcomes(left, outcome) else { continue };
+                right.mismatches += 1;
+                if found.as_ref().is_none_or(|found| run < found.run) {
+                    found = Some(Found { run, mode: mode + 1, transaction, difference });
+                }
+            }
+        }
+    }
+    found
+}
+
+fn explain(runs: &[Run], engines: &[Box<dyn Engine>], found: &Found) -> String {
+    let (left, right) = (&engines[0], &engines[found.mode]);
+    let windows = [Window::new(found.difference.focus), Window::new(found.difference.focus)];
+    left.trace_replay(&runs[found.run], Some(found.transaction), &windows[0]);
+    right.trace_replay(&runs[found.run], Some(found.transaction), &windows[1]);
+    let title = format!("{}: transaction {}", runs[found.run].name, found.transaction);
+    let names = [left.mode().name(), right.mode().name()];
+    suite::explain(&title, names, &found.difference, [&windows[0], &windows[1]])
+}
+
+fn report(runs: &[Run], engines: &[Box<dyn Engine>], gathered: Vec<Vec<Gathered>>) -> ReplayReport {
+    let interpreter = engines.iter().position(|engine| engine.mode() == Mode::Interpreter);
+    let reported: Vec<_> = runs
+        .iter()
+        .enumerate()
+        .map(|(index, run)| {
+            let base = interpreter.map(|mode| median(&gathered[mode][index].round_ms));
+            let modes = engines.iter().zip(&gathered).map(|(engine, gathered)| {
+                report_mode(engine.mode(), run, &gathered[index], base)
+            });
+            ReplayRun {
+                name: run.name.clone(),
+                kind: run.kind,
+                transactions: run.transactions.len() as u64,
+                gas_used: gathered.first().map_or(0, |gathered| gathered[index].last.gas_used),
+                modes: modes.collect(),
+            }
+        })
+        .collect();
+    let total = engines.iter().enumerate().map(|(index, engine)| {
+        let modes = || reported.iter().map(move |run| &run.modes[index]);
+        let total = ReplayTotal {
+            speedup_geomean: geometric_mean(modes().filter_map(|mode| mode.speedup)),
+            first_ms: modes().map(|mode| mode.first_ms).sum(),
+            median_ms: modes().map(|mode| mode.median_ms).sum(),
+            compile_cpu_ms: modes().map(|mode| mode.compile_cpu_ms).sum(),
+            code_bytes: modes().map(|mode| mode.code_bytes).sum(),
+            mismatches: modes().map(|mode| mode.mismatches).sum(),
+        };
+        (engine.mode().to_string(), total)
+    });
+    let total: BTreeMap<_, _> = total.collect();
+    ReplayReport { schema: SCHEMA, total, runs: reported }
+}
+
+fn report_mode(mode: Mode, run: &Run, gathered: &Gathered, base_ms: Option<f64>) -> ReplayMode {
+    let last = &gathered.last;
+    let [native_gas_share, table_call_gas_share, init_code_gas_share] = gas_shares(last.counted.as_ref());
+    let counted = last.counted.clone().unwrap_or_default();
+    let median_ms = median(&gathered.round_ms);
+    ReplayMode {
+        mode: mode.to_string(),
+        rounds: gathered.round_ms.len() as u64,
+        first_ms: gathered.round_ms.first().copied().unwrap_or_default(),
+        median_ms,
+        min_ms: gathered.round_ms.iter().copied().reduce(f64::min).unwrap_or_default(),
+        speedup: base_ms.filter(|_| median_ms > 0.0).map(|base| base / median_ms),
+        round_ms: gathered.round_ms.clone(),
+        native_gas_share,
+        table_call_gas_share,
+        init_code_gas_share,
+        frames: counted.frames,
+        eligible_frames: counted.eligible_frames,
+        native_frames: counted.native_frames,
+        leaves: by_reason(&counted.leaves),
+        interpreted: by_reason(&counted.interpreted),
+        compiled: gathered.compiled,
+        compile_cpu_ms: gathered.compile_cpu_ms,
+        code_bytes: gathered.code_bytes,
+        gas_used_ok: run.gas_used.map(|wanted| wanted == last.gas_used),
+        receipts_root_ok: run.receipts_root.map(|wanted| Some(wanted) == last.receipts_root),
+        mismatches: gathered.mismatches,
+    }
+}
+
+/// A buffer larger than the caches; nothing where caches stay warm.
+struct Sweep(Vec<u8>);
+
+impl Sweep {
+    fn new(wanted: bool) -> Self {
+        Self(vec![0; if wanted { SWEEP_BYTES } else { 0 }])
+    }
+
+    /// Writes to every line of the buffer.
+    fn run(&mut self) {
+        self.0.iter_mut().step_by(LINE_BYTES).for_each(|byte| *byte = byte.wrapping_add(1));
+        black_box(&self.0);
+    }
+}
