@@ -5,6 +5,7 @@ CARGO ?= cargo
 lint: install-llvm install-cargo-deny
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy -p hotevm -p hotevm-statetest -- -D warnings # without the feature llvm
 	$(CARGO) run --quiet -p xtask -- tidy
 	$(CARGO) deny --log-level error check licenses bans sources
 

@@ -75,9 +75,8 @@ fn results(left: &ExecutionResult, right: &ExecutionResult) -> Option<Difference
         let text = |result: &ExecutionResult| format!("{:?}", result.output());
         return Some(Difference::new("output", text(left), text(right)));
     }
-    logs(left.logs(), right.logs()).or_else(|| {
-        (left != right).then(|| Difference::new("result", format!("{left:?}"), format!("{right:?}")))
-    })
+    logs(left.logs(), right.logs())
+        .or_else(|| (left != right).then(|| Difference::new("result", format!("{left:?}"), format!("{right:?}"))))
 }
 
 fn logs(left: &[Log], right: &[Log]) -> Option<Difference> {

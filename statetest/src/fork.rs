@@ -188,10 +188,7 @@ pub fn mainnet_blob_params(hardforks: &impl EthereumHardforks, timestamp: u64) -
         (H::Prague, BlobParams::prague()),
         (H::Cancun, BlobParams::cancun()),
     ];
-    steps
-        .into_iter()
-        .find(|(fork, _)| hardforks.is_ethereum_fork_active_at_timestamp(*fork, timestamp))
-        .map(|(_, params)| params)
+    steps.into_iter().find(|(fork, _)| hardforks.is_ethereum_fork_active_at_timestamp(*fork, timestamp)).map(|(_, params)| params)
 }
 
 #[cfg(test)]

@@ -162,7 +162,12 @@ pub fn engine(mode: Mode, config: &Config) -> Result<Box<dyn Engine>, Error> {
 
 /// The engine of mode `interpreter`.
 pub fn interpreter() -> Box<dyn Engine> {
-    Box::new(FactoryEngine { mode: Mode::Interpreter, factory: EthEvmFactory::default(), runtime: None })
+    with_factory(Mode::Interpreter, EthEvmFactory::default())
+}
+
+/// An engine over any factory, reported as `mode`; it has no counters.
+pub fn with_factory(mode: Mode, factory: impl Factory) -> Box<dyn Engine> {
+    Box::new(FactoryEngine { mode, factory, runtime: None })
 }
 
 fn hot(mode: Mode, config: &Config) -> Result<Box<dyn Engine>, Error> {

@@ -94,8 +94,7 @@ impl Skip {
     pub fn describe(&self, index: usize) -> String {
         let Some(row) = self.row.get(index) else { return format!("row {index}") };
         let rules = [("path", &row.path), ("fork", &row.fork), ("exception", &row.exception)];
-        let rules: Vec<_> =
-            rules.iter().filter_map(|(name, rule)| rule.as_ref().map(|rule| format!("{name} {rule}"))).collect();
+        let rules: Vec<_> = rules.iter().filter_map(|(name, rule)| rule.as_ref().map(|rule| format!("{name} {rule}"))).collect();
         format!("{}: {}", rules.join(", "), row.reason)
     }
 }

@@ -11,13 +11,10 @@ use crate::{
     mode::{Engine, gas_shares},
     report::{Failure, SCHEMA, TestMode, TestReport, compile_cpu_ms},
     skip::{Skip, Use},
-    trace::Window,
+    trace::{Sink, Window},
 };
 use hotevm::Statistics;
 use std::{path::PathBuf, time::Duration};
-
-/// Takes the lines of a trace.
-pub type TraceSink<'a> = &'a (dyn Fn(&str, &[String]) + Sync);
 
 /// What to run, and how.
 #[derive(Clone, Copy)]
@@ -28,8 +25,8 @@ pub struct Settings<'a> {
     pub filter: Option<&'a str>,
     /// Only tests of this fork.
     pub fork: Option<&'a str>,
-    /// Trace every test in the first mode, and hand the lines over with the test's name.
-    pub trace: Option<TraceSink<'a>>,
+    /// Trace every test in the first mode, and hand the test's name and the lines over.
+    pub trace: Option<&'a Sink>,
 }
 
 impl Settings<'_> {
@@ -161,10 +158,8 @@ pub fn first_mismatch(files: &[FileResult]) -> Option<&Mismatch> {
 /// shown then, with a line that says so.
 pub fn explain(title: &str, names: [&str; 2], difference: &Difference, windows: [&Window; 2]) -> String {
     let [left, right] = names;
-    let mut text = format!(
-        "{title}\n  {}\n    {left}: {}\n    {right}: {}\n",
-        difference.field, difference.left, difference.right
-    );
+    let mut text =
+        format!("{title}\n  {}\n    {left}: {}\n    {right}: {}\n", difference.field, difference.left, difference.right);
     let [left_lines, right_lines] = windows.map(Window::lines);
     let mut show = |name: &str, lines: &[String]| {
         text.push_str(&format!("  trace of {name} (EIP-3155):\n"));

@@ -1,7 +1,7 @@
 //! EIP-3155 traces, cut to a window.
 //!
 //! in   the lines of revm's tracer, one per step
-//! out  the lines around the last step that matters to a difference, or the last lines, or all of them
+//! out  the lines around the last step that matters to a difference, or the last lines; or each line to a sink as it comes
 //!
 //! A trace may have millions of steps, so lines outside of the window are dropped as they come.
 
@@ -9,6 +9,7 @@ use alloy_primitives::U256;
 use revm::inspector::inspectors::TracerEip3155;
 use std::{
     collections::VecDeque,
+    fmt,
     io::{self, Write},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -21,21 +22,22 @@ const LINES_AFTER: usize = 8;
 /// Which step a trace is wanted around.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Focus {
-    /// Every step.
-    All,
     /// The end of execution.
     End,
     /// The last SSTORE to a slot.
     Store(U256),
 }
 
+/// Takes the lines of a trace one by one.
+pub type Sink = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// A window over a trace; clones share it.
 #[derive(Debug, Clone)]
 pub struct Window(Arc<Mutex<Lines>>);
 
-#[derive(Debug)]
 struct Lines {
     focus: Focus,
+    sink: Option<Sink>,
     unfinished: Vec<u8>,
     before: VecDeque<String>,
     kept: Vec<String>,
@@ -45,8 +47,16 @@ struct Lines {
 impl Window {
     /// An empty window.
     pub fn new(focus: Focus) -> Self {
-        let lines =
-            Lines { focus, unfinished: Vec::new(), before: VecDeque::new(), kept: Vec::new(), wanted_after: 0 };
+        Self::make(focus, None)
+    }
+
+    /// A window that keeps nothing and hands every line on.
+    pub fn stream(sink: &Sink) -> Self {
+        Self::make(Focus::End, Some(Arc::clone(sink)))
+    }
+
+    fn make(focus: Focus, sink: Option<Sink>) -> Self {
+        let lines = Lines { focus, sink, unfinished: Vec::new(), before: VecDeque::new(), kept: Vec::new(), wanted_after: 0 };
         Self(Arc::new(Mutex::new(lines)))
     }
 
@@ -80,10 +90,16 @@ impl Write for Window {
     }
 }
 
+impl fmt::Debug for Lines {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Lines").field("focus", &self.focus).field("kept", &self.kept).finish_non_exhaustive()
+    }
+}
+
 impl Lines {
     fn take(&mut self, line: String) {
-        if self.focus == Focus::All {
-            self.kept.push(line);
+        if let Some(sink) = &self.sink {
+            sink(&line);
             return;
         }
         if self.matters(&line) {
@@ -117,8 +133,7 @@ mod tests {
 
     fn check_lines(focus: Focus, expected: &[usize]) {
         let mut window = Window::new(focus);
-        let steps: Vec<_> =
-            (0..100).map(|index| step(if index % 10 == 5 { "SSTORE" } else { "ADD" }, index / 10)).collect();
+        let steps: Vec<_> = (0..100).map(|index| step(if index % 10 == 5 { "SSTORE" } else { "ADD" }, index / 10)).collect();
         for text in &steps {
             window.write_all(text.as_bytes()).unwrap();
         }
@@ -129,6 +144,20 @@ mod tests {
     #[test]
     fn a_window_holds_the_lines_around_the_store_in_focus() {
         check_lines(Focus::Store(U256::from(4)), &(45 - LINES_BEFORE..=45 + LINES_AFTER).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_stream_hands_on_every_line() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink: Sink = Arc::new({
+            let lines = Arc::clone(&lines);
+            move |line: &str| lines.lock().unwrap().push(line.to_owned())
+        });
+        let mut window = Window::stream(&sink);
+        window.write_all(b"one\ntw").unwrap();
+        window.write_all(b"o\n").unwrap();
+        assert_eq!(*lines.lock().unwrap(), ["one", "two"]);
+        assert!(window.lines().is_empty());
     }
 
     #[test]

@@ -88,9 +88,10 @@ pub(crate) fn run(root: &Path, words: &[String]) -> eyre::Result<bool> {
 
 /// Runs one line; what the command prints goes to `acceptance/NAME.log`.
 fn run_line(line: &Line, root: &Path, folder: &Path, commit: &str) -> eyre::Result<Record> {
-    let json = folder.join(format!("{}.report.json", line.name));
+    let report = format!("acceptance/{}.report.json", line.name);
+    let json = root.join(&report);
     let log_path = folder.join(format!("{}.log", line.name));
-    let words = command(line, &fixtures(root), &json);
+    let words = command(line, &fixtures(), Path::new(&report));
     let (program, arguments) = words.split_first().ok_or_else(|| eyre::eyre!("line {} has no command", line.name))?;
     let _ = fs::remove_file(&json); // an old report must not be taken for this run's
     let log = File::create(&log_path).wrap_err_with(|| log_path.display().to_string())?;
@@ -137,9 +138,9 @@ fn printed(log: &str) -> Value {
     Value::Object(numbers.collect())
 }
 
-/// Where the fixtures are: what `HOTEVM_FIXTURES` says, else beside the checkout.
-fn fixtures(root: &Path) -> PathBuf {
-    std::env::var_os("HOTEVM_FIXTURES").map_or_else(|| root.join("../shared/fixtures"), PathBuf::from)
+/// Where the fixtures are, seen from the root of the checkout: what `HOTEVM_FIXTURES` says, else beside it.
+fn fixtures() -> PathBuf {
+    std::env::var_os("HOTEVM_FIXTURES").map_or_else(|| PathBuf::from("../shared/fixtures"), PathBuf::from)
 }
 
 #[cfg(test)]

@@ -70,8 +70,13 @@ const RUST_RULES: [FileRule; 8] = [
 const TEXT_RULES: [FileRule; 3] = [source::module_has_a_name, prose::no_machine_paths, prose::no_issue_numbers];
 
 /// Rules that need all files.
-const TREE_RULES: [TreeRule; 4] =
-    [size::exceptions_are_needed, prose::named_documents_exist, prose::readme_shows_the_data_flow, prose::architecture_is_a_map];
+const TREE_RULES: [TreeRule; 5] = [
+    source::unsafe_rows_are_needed,
+    size::exceptions_are_needed,
+    prose::named_documents_exist,
+    prose::readme_shows_the_data_flow,
+    prose::architecture_is_a_map,
+];
 
 /// Runs every rule over the checkout at `root` and prints the findings; true if there are none.
 ///

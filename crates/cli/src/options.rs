@@ -8,7 +8,11 @@ use clap::Args;
 use hotevm::{Config, Optimisation, Preset};
 use hotevm_statetest::mode::{self, Engine, Mode};
 use serde::Serialize;
-use std::{fs::File, io::BufWriter, path::{Path, PathBuf}};
+use std::{
+    fs::File,
+    io::BufWriter,
+    path::{Path, PathBuf},
+};
 
 /// How to execute.
 #[derive(Debug, Args)]
@@ -80,6 +84,5 @@ impl Execution {
 pub(crate) fn write_json(path: Option<&Path>, report: &impl Serialize) -> eyre::Result<()> {
     let Some(path) = path else { return Ok(()) };
     let file = File::create(path).map_err(|error| eyre::eyre!("{}: {error}", path.display()))?;
-    serde_json::to_writer_pretty(BufWriter::new(file), report)
-        .map_err(|error| eyre::eyre!("{}: {error}", path.display()))
+    serde_json::to_writer_pretty(BufWriter::new(file), report).map_err(|error| eyre::eyre!("{}: {error}", path.display()))
 }

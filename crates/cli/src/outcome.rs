@@ -3,8 +3,14 @@
 //! in   a report, the first difference between modes
 //! out  lines on standard output
 
-use hotevm_statetest::report::{TestMode, TestReport};
-use std::io::{self, Write};
+use hotevm_statetest::{
+    report::{TestMode, TestReport},
+    trace::Sink,
+};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
 /// Failures listed per mode; all are in the JSON report.
 const FAILURES_SHOWN_MAX: usize = 20;
@@ -52,10 +58,10 @@ fn print_mode(out: &mut impl Write, mode: &TestMode) -> io::Result<()> {
     writeln!(out)
 }
 
-/// Prints the trace of one test or transaction.
-pub(crate) fn print_trace(name: &str, lines: &[String]) {
-    let mut out = io::stdout().lock();
-    // A closed pipe must not end the run: the reader has seen what it wanted.
-    let _written = writeln!(out, "trace of {name}")
-        .and_then(|()| lines.iter().try_for_each(|line| writeln!(out, "{line}")));
+/// Prints the lines of traces as they come.
+pub(crate) fn trace_sink() -> Sink {
+    Arc::new(|line| {
+        // A closed pipe must not end the run: the reader has seen what it wanted.
+        let _written = writeln!(io::stdout(), "{line}");
+    })
 }

@@ -15,7 +15,7 @@ use hotevm_statetest::{
     replay::{self, Plan, Run},
     report::{ReplayMode, ReplayReport, ReplayRun},
     sample,
-    trace::{Focus, Window},
+    trace::Window,
 };
 use std::{
     io::{self, Write},
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// Timed rounds; a round is one pass over all paths.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Sweep a buffer of 256 MiB before every timed pass over a path.
+    /// Sweep a buffer of 128 MiB before every timed pass over a path.
     #[arg(long)]
     cold_caches: bool,
     /// Threads; replay measures on one, so any other number is refused.
@@ -52,8 +52,8 @@ pub(crate) fn run(arguments: &Arguments) -> eyre::Result<bool> {
     if runs.is_empty() {
         return Err(Error::NothingLeft.into());
     }
-    if selection.trace {
-        trace(&runs, engines.first());
+    if let Some(engine) = engines.first().filter(|_| selection.trace) {
+        trace(&runs, engine.as_ref());
     }
     let progress = Progress::new("passes");
     let plan = Plan {
@@ -73,11 +73,11 @@ fn wants(selection: &Selection, run: &Run) -> bool {
         && selection.fork.as_ref().is_none_or(|name| fork::spec_id(name) == Some(run.env.cfg_env.spec))
 }
 
-fn trace(runs: &[Run], engine: Option<&Box<dyn Engine>>) {
-    for (run, engine) in runs.iter().zip(engine.into_iter().cycle()) {
-        let window = Window::new(Focus::All);
-        engine.trace_replay(run, None, &window);
-        outcome::print_trace(&run.name, &window.lines());
+fn trace(runs: &[Run], engine: &dyn Engine) {
+    let sink = outcome::trace_sink();
+    for run in runs {
+        sink(&format!("trace of {}", run.name));
+        engine.trace_replay(run, None, &Window::stream(&sink));
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     progress::Progress,
 };
 use clap::Args;
-use hotevm_statetest::{Mode, state_test, fixture, parallel, skip::Skip, suite::Settings};
+use hotevm_statetest::{Mode, fixture, parallel, skip::Skip, state_test, suite::Settings};
 use std::path::PathBuf;
 
 /// Arguments of `statetest`.
@@ -32,12 +32,11 @@ pub(crate) fn run(arguments: &Arguments) -> eyre::Result<bool> {
     let engines = arguments.execution.engines(&[Mode::Jit])?;
     let files = fixture::find(&arguments.paths)?;
     let selection = &arguments.selection;
-    let settings = Settings {
-        threads: arguments.jobs.unwrap_or_else(parallel::default_threads),
-        filter: selection.filter.as_deref(),
-        fork: selection.fork.as_deref(),
-        trace: selection.trace.then_some(&outcome::print_trace),
-    };
+    let sink = selection.trace.then(outcome::trace_sink);
+    // Traces of several threads would mix.
+    let threads = if sink.is_some() { 1 } else { arguments.jobs.unwrap_or_else(parallel::default_threads) };
+    let settings =
+        Settings { threads, filter: selection.filter.as_deref(), fork: selection.fork.as_deref(), trace: sink.as_ref() };
     let progress = Progress::new("files");
     let done = |done, total| progress.done(done, total);
     let (report, explanation) = state_test::run(&files, &engines, &settings, &Skip::table()?, &done)?;

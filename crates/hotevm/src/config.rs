@@ -82,6 +82,8 @@ pub struct Config {
     pub dump_dir: Option<PathBuf>,
     /// Bound of all executable memory, in bytes.
     pub code_memory_bytes_max: usize,
+    /// What bounds the compiler's work on one code.
+    pub limits: hotevm_ir::Limits,
 }
 
 impl Config {
@@ -100,6 +102,7 @@ impl Default for Config {
             target_cpu: None,
             dump_dir: None,
             code_memory_bytes_max: 1 << 30,
+            limits: hotevm_ir::Limits::default(),
         }
     }
 }

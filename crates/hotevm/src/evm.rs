@@ -3,7 +3,7 @@
 //! in   a revm EVM whose frames are `EthFrame<EthInterpreter>`
 //! out  [`HotEvm`], which any revm handler runs in its place
 
-use crate::{config::Instructions, runtime::Runtime, statistics::Deltas};
+use crate::{config::Instructions, hook::Hook, runtime::Runtime};
 use revm::{
     Inspector,
     context::{ContextSetters, ContextTr, Evm, FrameStack},
@@ -19,20 +19,19 @@ use revm::{
 /// A revm EVM whose frames run natively where their code is compiled.
 ///
 /// It implements [`EvmTr`] and [`InspectorEvmTr`], so that revm's handlers, and those of other chains, run it unchanged.
-pub struct HotEvm<CTX, INSP, I, P> {
+pub struct HotEvm<CTX: ContextTr, INSP, I, P> {
     inner: Evm<CTX, INSP, I, P, EthFrame<EthInterpreter>>,
-    runtime: Runtime,
-    instructions: Instructions,
+    hook: Hook<CTX>,
 }
 
-impl<CTX, INSP, I, P> HotEvm<CTX, INSP, I, P> {
+impl<CTX: ContextTr, INSP, I, P> HotEvm<CTX, INSP, I, P> {
     /// Wraps an EVM. Costs no allocation until the first contract runs.
     pub const fn new(
         inner: Evm<CTX, INSP, I, P, EthFrame<EthInterpreter>>,
         runtime: Runtime,
         instructions: Instructions,
     ) -> Self {
-        Self { inner, runtime, instructions }
+        Self { inner, hook: Hook::new(runtime, instructions) }
     }
 
     /// The EVM inside.
@@ -47,7 +46,7 @@ impl<CTX, INSP, I, P> HotEvm<CTX, INSP, I, P> {
 
     /// Hands the counters of this EVM over to the runtime. Happens by itself when the EVM is dropped.
     pub fn flush_statistics(&mut self) {
-        self.runtime.shared.counters.add(&Deltas::default());
+        self.hook.flush();
     }
 
     /// Takes the EVM back out.
@@ -79,12 +78,26 @@ where
 
     #[inline]
     fn frame_init(&mut self, frame_input: FrameInit) -> Result<FrameInitResult<'_, Self::Frame>, ContextDbError<CTX>> {
+        let is_first = self.inner.frame_stack.index().is_none();
+        if is_first {
+            self.hook.transaction_started();
+        }
+        // The frame that may start gets the next index; where none starts, the row is cleared for nothing.
+        self.hook.frame_started(self.inner.frame_stack.index().map_or(0, |index| index + 1));
         self.inner.frame_init(frame_input)
     }
 
     #[inline]
     fn frame_run(&mut self) -> Result<FrameInitOrResult<Self::Frame>, ContextDbError<CTX>> {
-        self.inner.frame_run()
+        let index = self.inner.frame_stack.index().unwrap_or(0);
+        let frame = self.inner.frame_stack.get();
+        let (context, provider) = (&mut self.inner.ctx, &self.inner.instruction);
+        let action = self.hook.run(index, frame, context, provider.instruction_table(), provider.gas_table());
+        let next = frame.process_next_action::<_, ContextDbError<CTX>>(context, action)?;
+        if next.is_result() {
+            frame.set_finished(true);
+        }
+        Ok(next)
     }
 
     #[inline]

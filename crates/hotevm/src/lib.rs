@@ -7,14 +7,23 @@
 //! alloy-evm. The interpreter is the oracle: outcome, halt reason, gas, refund, output, logs, state and the order of database
 //! reads are those of revm's interpreter.
 
+mod activation;
 mod alloy;
+mod builtins;
+mod code;
+mod compiler;
 mod config;
+mod configuration;
+mod entry;
 mod evm;
+mod hook;
+mod native;
 mod runtime;
 mod statistics;
 mod sync;
 
 pub use alloy::{HotEthEvm, HotEvmFactory};
+pub use compiler::Rejection;
 pub use config::{Config, Instructions, Optimisation, ParseError, Preset};
 pub use evm::HotEvm;
 pub use runtime::Runtime;

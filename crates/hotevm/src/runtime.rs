@@ -1,9 +1,23 @@
 //! The runtime: what all EVMs of a process share.
 //!
-//! in   settings
-//! out  a cheap handle, counters
+//! in   settings; code that EVMs meet or that is compiled in advance
+//! out  a cheap handle to compiled code and counters
 
-use crate::{config::Config, statistics::{Counters, Statistics}, sync::{Arc, AtomicU64, Ordering}};
+use crate::{
+    code::NativeCode,
+    compiler::{Compiler, Rejection},
+    config::{Config, Instructions, Preset},
+    configuration::{Configuration, Configurations, Settings},
+    entry::{Entry, Key},
+    statistics::{Counters, Deltas, Statistics},
+    sync::{Arc, AtomicU64, Ordering},
+};
+use dashmap::DashMap;
+use revm::{
+    context_interface::cfg::GasParams,
+    interpreter::instructions::gas_table_spec,
+    primitives::{Bytes, hardfork::SpecId, keccak256},
+};
 
 /// A handle to the compiled code and the counters that EVMs share; cloning it is cheap.
 #[derive(Debug, Clone)]
@@ -11,11 +25,27 @@ pub struct Runtime {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// What the runtime has for a code.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Nothing yet.
+    Nothing,
+    /// The hash does not belong to the bytes.
+    HashMismatch,
+    /// The compiler rejected the code.
+    Rejected,
+    /// Code that can be entered.
+    Code(Arc<NativeCode>),
+}
+
 /// What handles point at.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) counters: Counters,
+    pub(crate) configurations: Configurations,
+    entries: DashMap<Key, Arc<Entry>>,
+    compiler: Compiler,
     /// Mask of forced leaves: written by tests, read when a native run starts; relaxed, since it guards nothing.
     pub(crate) leave_mask: AtomicU64,
 }
@@ -24,9 +54,19 @@ impl Runtime {
     /// Makes a runtime.
     ///
     /// # Errors
-    /// When the compiler cannot be set up: an unknown target CPU, or a dump folder that cannot be made.
+    /// When the compiler cannot be set up: an unknown target CPU.
     pub fn new(config: Config) -> eyre::Result<Self> {
-        Ok(Self { shared: Arc::new(Shared { config, counters: Counters::default(), leave_mask: AtomicU64::new(0) }) })
+        let compiler = Compiler::new(&config)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                config,
+                counters: Counters::default(),
+                configurations: Configurations::default(),
+                entries: DashMap::new(),
+                compiler,
+                leave_mask: AtomicU64::new(0),
+            }),
+        })
     }
 
     /// The settings.
@@ -39,8 +79,74 @@ impl Runtime {
         self.shared.counters.snapshot()
     }
 
+    /// Bytes of executable memory mapped now.
+    pub fn mapped_bytes(&self) -> usize {
+        self.shared.compiler.memory.mapped_bytes()
+    }
+
+    /// Compiles a contract for a fork with stock gas costs, in advance; does nothing where that was done before.
+    ///
+    /// # Errors
+    /// The reason why this code stays interpreted; it is remembered.
+    pub fn compile(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions) -> Result<(), Rejection> {
+        let settings = Settings {
+            spec,
+            gas_table: gas_table_spec(spec),
+            gas_params: GasParams::new_spec(spec),
+            custom: instructions.words(),
+        };
+        let configuration = self.shared.configurations.get(settings);
+        let entry = self.shared.entry((keccak256(bytecode), configuration.number));
+        entry.compiled(|| self.shared.compile(bytecode, &configuration)).as_ref().map(|_| ()).map_err(Clone::clone)
+    }
+
     /// Sets which instruction boundaries native code leaves at, in code compiled with [`Config::force_leaves`].
     pub fn set_leave_mask(&self, mask: u64) {
         self.shared.leave_mask.store(mask, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// The entry of a key, made where there is none.
+    pub(crate) fn entry(&self, key: Key) -> Arc<Entry> {
+        if let Some(entry) = self.entries.get(&key) {
+            return entry.value().clone();
+        }
+        self.entries.entry(key).or_default().value().clone()
+    }
+
+    /// The code for a key; in preset `test` it is compiled here and now, unless the hash is not that of the bytes.
+    pub(crate) fn code(&self, key: Key, bytecode: impl FnOnce() -> Bytes, configuration: &Configuration) -> Found {
+        let entry = if self.config.preset == Preset::Test {
+            let entry = self.entry(key);
+            if entry.peek().is_none() {
+                let bytecode = bytecode();
+                if keccak256(&bytecode) != key.0 {
+                    return Found::HashMismatch;
+                }
+                entry.compiled(|| self.compile(&bytecode, configuration));
+            }
+            entry
+        } else {
+            let Some(entry) = self.entries.get(&key).map(|entry| entry.value().clone()) else { return Found::Nothing };
+            entry
+        };
+        match entry.peek() {
+            None => Found::Nothing,
+            Some(Err(_)) => Found::Rejected,
+            Some(Ok(code)) => Found::Code(code.clone()),
+        }
+    }
+
+    fn compile(&self, bytecode: &Bytes, configuration: &Configuration) -> Result<Arc<NativeCode>, Rejection> {
+        let start = cpu_time::ThreadTime::now();
+        let result = self.compiler.compile(bytecode, configuration, &self.config);
+        let mut deltas = Deltas { compile_cpu_ns: start.elapsed().as_nanos() as u64, ..Deltas::default() };
+        match &result {
+            Ok((_, bytes)) => (deltas.compiled, deltas.code_bytes) = (1, *bytes as u64),
+            Err(_) => deltas.rejected = 1,
+        }
+        self.counters.add(&deltas);
+        result.map(|(code, _)| Arc::new(code))
     }
 }

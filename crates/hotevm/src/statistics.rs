@@ -7,7 +7,7 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// Names of the reasons why a frame was interpreted, in the order of [`Interpreted`].
 pub(crate) const INTERPRETED_NAMES: [&str; Interpreted::COUNT] =
-    ["init-code", "not-legacy", "disabled", "unavailable", "hash-mismatch", "not-compiled", "rejected", "no-entry"];
+    ["init-code", "not-legacy", "unavailable", "hash-mismatch", "not-compiled", "rejected", "no-entry"];
 
 /// Why a frame (or a stretch of it) was interpreted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +17,6 @@ pub(crate) enum Interpreted {
     InitCode,
     /// The code is not legacy bytecode.
     NotLegacy,
-    /// The runtime is disabled.
-    Disabled,
     /// This build or this machine cannot run native code.
     Unavailable,
     /// The code hash does not belong to the bytes.
@@ -33,7 +31,7 @@ pub(crate) enum Interpreted {
 
 impl Interpreted {
     /// Number of reasons.
-    pub(crate) const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 7;
 }
 
 macro_rules! counters {
@@ -44,6 +42,17 @@ macro_rules! counters {
             $(pub(crate) $name: u64,)*
             pub(crate) leaves: [u64; hotevm_ir::LeaveReason::COUNT],
             pub(crate) interpreted: [u64; Interpreted::COUNT],
+        }
+
+        impl Deltas {
+            /// Nothing counted.
+            pub(crate) const fn empty() -> Self {
+                Self {
+                    $($name: 0,)*
+                    leaves: [0; hotevm_ir::LeaveReason::COUNT],
+                    interpreted: [0; Interpreted::COUNT],
+                }
+            }
         }
 
         /// The shared side: written by EVMs that hand over and by the compiler, read by snapshots; relaxed, since no value

@@ -207,7 +207,10 @@ impl Builder<'_> {
         }
         let leave = self.leave(LeaveReason::Gas, pc);
         self.emit(Inst::Charge { gas, leave });
-        self.path.sync.charged = self.path.sync.charged.saturating_add(gas);
+        match self.path.sync.charged.checked_add(gas) {
+            Some(charged) => self.path.sync.charged = charged,
+            None => self.path.sync.valid = false,
+        }
     }
 
     fn basic_block(&mut self, source: usize, block: Block, path: Path) {

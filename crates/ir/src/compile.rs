@@ -20,7 +20,7 @@ pub struct Config {
     pub fork: Fork,
     /// Static gas of every opcode.
     pub gas: [u16; 256],
-    /// Cost of EXP by the number of bytes of its exponent, without the static part.
+    /// Cost of EXP by the number of bytes of its exponent, without the static part; `u32::MAX` where it does not fit.
     pub exp_gas: [u32; 33],
     /// Opcodes declared custom, as a 256-bit set.
     pub custom: [u64; 4],

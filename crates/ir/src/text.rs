@@ -29,7 +29,7 @@ mod parse;
 mod print;
 mod token;
 
-pub use parse::{ParseError, parse};
+pub use parse::{ParseError, Reason, parse};
 pub use print::print;
 
 use crate::function::{Type, Via};

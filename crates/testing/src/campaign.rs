@@ -16,7 +16,7 @@ use hotevm::{Config, HotEvmFactory, Runtime, Statistics};
 use crate::{
     execute::compare::{Agreement, Difference, compare},
     generate::{
-        case::{Case, Size, draw},
+        case::{Case, Size},
         choices::Choices,
     },
     reduce::reduce,
@@ -57,7 +57,7 @@ pub struct Campaign {
 /// A case that showed a difference.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The case's own seed (`Choices::from_seed`).
+    /// The case's own seed (`Case::from_seed`).
     pub seed: u64,
     /// The name of the way it was compiled in.
     pub variant: String,
@@ -179,7 +179,7 @@ fn run_part(
     let mut index = thread;
     while codes.len() < goal && report.differences.len() < campaign.differences_max.max(1) {
         let seed = case_seed(campaign.seed, index);
-        let case = draw(&mut Choices::from_seed(seed), campaign.size);
+        let case = Case::from_seed(seed, campaign.size);
         let place = index % campaign.variants.len().max(1);
         index += threads;
         let (Some(variant), Some(slot)) = (campaign.variants.get(place), slots.get_mut(place)) else { break };

@@ -188,7 +188,8 @@ fn instructions(code: &[u8]) -> Vec<Range<usize>> {
 /// The code without a run of instructions. PUSH2s of the place of a JUMPDEST push its new place.
 fn without(code: &[u8], removed: Range<usize>) -> Vec<u8> {
     let instructions = instructions(code);
-    let kept: Vec<_> = instructions.iter().enumerate().filter(|(index, _)| !removed.contains(index)).map(|(_, place)| place).collect();
+    let kept: Vec<_> =
+        instructions.iter().enumerate().filter(|(index, _)| !removed.contains(index)).map(|(_, place)| place).collect();
     let mut moved = vec![None; code.len()];
     let mut len = 0;
     for place in &kept {

@@ -13,16 +13,16 @@ use super::{
 };
 use crate::{fork::Chain, mode::Factory, roots, trace::Window};
 use alloy_consensus::{Eip658Value, Header, ReceiptEnvelope, TxReceipt, proofs::calculate_receipt_root};
+use alloy_eips::{eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS};
 use alloy_evm::{
     Evm, EvmEnv, FromRecoveredTx, FromTxWithEncoded,
     block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory, TxResult},
-    eth::{
-        EthBlockExecutionCtx, EthBlockExecutor, EthBlockExecutorFactory, receipt_builder::AlloyReceiptBuilder,
-    },
+    eth::{EthBlockExecutionCtx, EthBlockExecutor, EthBlockExecutorFactory, receipt_builder::AlloyReceiptBuilder},
 };
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{B256, Bloom, keccak256};
 use revm::{
+    Database as _,
     context::result::{HaltReason, ResultAndState},
     database::{CacheState, EmptyDB, State, states::block_hash_cache::BlockHashCache},
     primitives::hardfork::SpecId,
@@ -183,6 +183,10 @@ where
         Ok(())
     };
     let end = run().and_then(|()| {
+        let is_prague = executor.spec.is_prague_active_at_timestamp(block.header.timestamp);
+        if is_prague {
+            check_predeploys(executor.evm.db_mut())?;
+        }
         let (evm, mut result) = executor.finish().map_err(|error| error.to_string())?;
         for (receipt, root) in result.receipts.iter_mut().zip(state_roots) {
             // Until Byzantium receipts carry the state root after the transaction instead of a status (EIP-658).
@@ -193,6 +197,17 @@ where
         Ok((evm.into_db(), result))
     });
     Executed { transactions, end }
+}
+
+/// A block is invalid if a contract that takes requests has no code (EIP-7002, EIP-7251); alloy-evm calls it nevertheless.
+fn check_predeploys(database: &mut Database) -> Result<(), String> {
+    for address in [WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS] {
+        let account = database.basic(address).map_err(|error| error.to_string())?;
+        if account.is_none_or(|account| account.is_empty_code_hash()) {
+            return Err(format!("the system contract {address} has no code"));
+        }
+    }
+    Ok(())
 }
 
 /// What execution decides, against the header.

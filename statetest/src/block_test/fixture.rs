@@ -9,7 +9,10 @@ use crate::{
     account::{self, Accounts},
     fork::{BlobSchedule, Chain},
 };
-use alloy_consensus::{Block, BlockBody, Header, TxEnvelope, transaction::{Recovered, SignerRecoverable}};
+use alloy_consensus::{
+    Block, BlockBody, Header, TxEnvelope,
+    transaction::{Recovered, SignerRecoverable},
+};
 use alloy_eips::eip4844::BYTES_PER_BLOB;
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{B256, Bytes, U256};
@@ -103,12 +106,11 @@ impl Case {
     pub(super) fn new(name: &str, json: &Json) -> Result<Self, String> {
         let chain = Chain::new(&json.network, &json.config.blob_schedule)
             .ok_or_else(|| format!("{name}: unknown network {}", json.network))?;
-        let genesis =
-            decode(&json.genesis_rlp, &chain).map_err(|reason| format!("{name}: the genesis block: {reason}"))?;
-        let blocks = json.blocks.iter().map(|block| CaseBlock {
-            expected_exception: block.expect_exception.clone(),
-            decoded: decode(&block.rlp, &chain),
-        });
+        let genesis = decode(&json.genesis_rlp, &chain).map_err(|reason| format!("{name}: the genesis block: {reason}"))?;
+        let blocks = json
+            .blocks
+            .iter()
+            .map(|block| CaseBlock { expected_exception: block.expect_exception.clone(), decoded: decode(&block.rlp, &chain) });
         Ok(Self {
             name: name.to_owned(),
             network: json.network.clone(),
@@ -141,8 +143,7 @@ fn decode(rlp: &[u8], chain: &Chain) -> Result<Decoded, String> {
     // Before Homestead a signature may have either of its two `s` values (EIP-2).
     let strict = chain.is_homestead_active_at_block(header.number);
     let recovered = body.transactions.iter().enumerate().map(|(index, transaction)| {
-        let signer =
-            if strict { transaction.recover_signer() } else { transaction.recover_signer_unchecked() };
+        let signer = if strict { transaction.recover_signer() } else { transaction.recover_signer_unchecked() };
         signer
             .map(|signer| Recovered::new_unchecked(transaction.clone(), signer))
             .map_err(|error| format!("transaction {index}: {error}"))

@@ -32,7 +32,7 @@ const RLP_BYTES_MAX: usize = 8 << 20;
 /// Checks a block against its parent.
 ///
 /// # Errors
-/// The field that is wrong, with the value wanted where it is one value.
+/// The field that is wrong, with the right value where there is one.
 pub fn check(chain: &Chain, parent: &Header, parent_hash: B256, block: &Decoded) -> Result<(), String> {
     let header = &block.header;
     same("parent hash", parent_hash, header.parent_hash)?;
@@ -50,9 +50,9 @@ fn ensure(holds: bool, reason: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(reason.to_owned()) }
 }
 
-/// Fails unless both values are equal.
-pub(super) fn same<T: PartialEq + Display>(field: &str, wanted: T, given: T) -> Result<(), String> {
-    if wanted == given { Ok(()) } else { Err(format!("{field}: {wanted} is wanted, {given} is given")) }
+/// Fails unless what was computed is what the block says.
+pub(super) fn same<T: PartialEq + Display>(field: &str, computed: T, given: T) -> Result<(), String> {
+    if computed == given { Ok(()) } else { Err(format!("{field}: computed {computed}, the block says {given}")) }
 }
 
 /// Gas limit (Yellow Paper, equations 45 to 47) and base fee (EIP-1559).
@@ -85,8 +85,7 @@ fn check_presence(chain: &Chain, header: &Header) -> Result<(), String> {
         same("ommers hash", EMPTY_OMMER_ROOT_HASH, header.ommers_hash)?;
     }
     let at = header.timestamp;
-    let (cancun, amsterdam) =
-        (chain.is_cancun_active_at_timestamp(at), chain.is_amsterdam_active_at_timestamp(at));
+    let (cancun, amsterdam) = (chain.is_cancun_active_at_timestamp(at), chain.is_amsterdam_active_at_timestamp(at));
     let rows = [
         ("withdrawals root", chain.is_shanghai_active_at_timestamp(at), header.withdrawals_root.is_some()),
         ("blob gas used", cancun, header.blob_gas_used.is_some()),
@@ -97,7 +96,7 @@ fn check_presence(chain: &Chain, header: &Header) -> Result<(), String> {
         ("slot number", amsterdam, header.slot_number.is_some()),
     ];
     let presence = |present| if present { "present" } else { "absent" };
-    rows.into_iter().try_for_each(|(field, wanted, given)| same(field, presence(wanted), presence(given)))
+    rows.into_iter().try_for_each(|(field, computed, given)| same(field, presence(computed), presence(given)))
 }
 
 /// Blob gas (EIP-4844, EIP-7691, EIP-7918).

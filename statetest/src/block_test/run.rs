@@ -16,7 +16,7 @@ use crate::{
     report::TestReport,
     skip::{Skip, Subject},
     suite::{self, FileResult, Mismatch, Settings, TestResult},
-    trace::{Focus, Window},
+    trace::Window,
 };
 use std::{
     path::Path,
@@ -38,9 +38,7 @@ pub fn run(
 ) -> Result<(TestReport, Option<String>), Error> {
     let before: Vec<_> = engines.iter().map(|engine| engine.statistics()).collect();
     let start = Instant::now();
-    let results = parallel::each_file(files, settings.threads, progress, |file| {
-        run_file(&file.path, engines, settings, skip)
-    })?;
+    let results = parallel::each_file(files, settings.threads, progress, |file| run_file(&file.path, engines, settings, skip))?;
     if results.iter().all(|file| file.tests.is_empty()) {
         return Err(Error::NothingLeft);
     }
@@ -49,12 +47,7 @@ pub fn run(
     Ok((report, explanation))
 }
 
-fn run_file(
-    path: &Path,
-    engines: &[Box<dyn Engine>],
-    settings: &Settings<'_>,
-    skip: &Skip,
-) -> Result<FileResult, Error> {
+fn run_file(path: &Path, engines: &[Box<dyn Engine>], settings: &Settings<'_>, skip: &Skip) -> Result<FileResult, Error> {
     let suite: Suite = fixture::parse(path, EXPECTED)?;
     let mut result = FileResult { tests: Vec::new(), busy: vec![Duration::ZERO; engines.len()] };
     let file = path.to_string_lossy();
@@ -64,9 +57,8 @@ fn run_file(
             continue;
         }
         if let (Some(sink), Some(engine)) = (settings.trace, engines.first()) {
-            let window = Window::new(Focus::All);
-            engine.trace_block_test(&case, None, &window);
-            sink(&case.name, &window.lines());
+            sink(&format!("trace of {}", case.name));
+            engine.trace_block_test(&case, None, &Window::stream(sink));
         }
         let records: Vec<_> = engines
             .iter()
@@ -93,11 +85,8 @@ fn run_file(
 fn mismatch(path: &Path, name: &str, records: &[Vec<BlockRecord>]) -> Option<Mismatch> {
     let (first, others) = records.split_first()?;
     others.iter().enumerate().find_map(|(index, other)| {
-        let (place, difference) = first
-            .iter()
-            .zip(other)
-            .enumerate()
-            .find_map(|(block, (left, right))| difference_of(block, left, right))?;
+        let (place, difference) =
+            first.iter().zip(other).enumerate().find_map(|(block, (left, right))| difference_of(block, left, right))?;
         Some(Mismatch { path: path.to_owned(), name: name.to_owned(), mode: index + 1, place: Some(place), difference })
     })
 }

@@ -49,12 +49,7 @@ pub struct Pass {
 }
 
 /// Executes the transactions of a run; `record` says whether to keep what they did, `statistics` reads the mode's counters.
-pub fn execute<F: Factory>(
-    factory: &F,
-    run: &Run,
-    record: bool,
-    statistics: impl Fn() -> Option<Statistics>,
-) -> Pass {
+pub fn execute<F: Factory>(factory: &F, run: &Run, record: bool, statistics: impl Fn() -> Option<Statistics>) -> Pass {
     let before_all = statistics();
     let mut evm = factory.create_evm(run.database.clone(), run.env.clone());
     let mut pass = Pass { refused: open_block(&mut evm, run).err().map(|reason| (0, reason)), ..Pass::default() };

@@ -131,11 +131,7 @@ pub fn load(files: &[File]) -> Result<Vec<Run>, Error> {
 }
 
 fn convert<T: DeserializeOwned>(path: &Path, value: Value) -> Result<T, Error> {
-    serde_json::from_value(value).map_err(|source| Error::Parse {
-        path: path.to_owned(),
-        expected: "block or contract",
-        source,
-    })
+    serde_json::from_value(value).map_err(|source| Error::Parse { path: path.to_owned(), expected: "block or contract", source })
 }
 
 fn block(path: &Path, json: BlockJson) -> Result<Run, Error> {

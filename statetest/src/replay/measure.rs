@@ -20,7 +20,7 @@ use crate::{
 use std::{collections::BTreeMap, hint::black_box};
 
 /// Bytes swept to push code and data out of all caches.
-const SWEEP_BYTES: usize = 256 << 20;
+const SWEEP_BYTES: usize = 128 << 20;
 /// A cache line.
 const LINE_BYTES: usize = 64;
 
@@ -78,8 +78,7 @@ struct Found {
 /// # Errors
 /// When a transaction is refused in the first mode, which means that the fixture is wrong.
 pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Result<Measured, Error> {
-    let mut gathered: Vec<Vec<Gathered>> =
-        engines.iter().map(|_| runs.iter().map(|_| Gathered::default()).collect()).collect();
+    let mut gathered: Vec<Vec<Gathered>> = engines.iter().map(|_| runs.iter().map(|_| Gathered::default()).collect()).collect();
     let mut sweep = Sweep::new(plan.cold_caches);
     let passes = plan.rounds * engines.len() * runs.len();
     let mut done = 0;
@@ -156,9 +155,8 @@ fn report(runs: &[Run], engines: &[Box<dyn Engine>], gathered: Vec<Vec<Gathered>
         .enumerate()
         .map(|(index, run)| {
             let base = interpreter.map(|mode| median(&gathered[mode][index].round_ms));
-            let modes = engines.iter().zip(&gathered).map(|(engine, gathered)| {
-                report_mode(engine.mode(), run, &gathered[index], base)
-            });
+            let modes =
+                engines.iter().zip(&gathered).map(|(engine, gathered)| report_mode(engine.mode(), run, &gathered[index], base));
             ReplayRun {
                 name: run.name.clone(),
                 kind: run.kind,

@@ -10,7 +10,10 @@ use crate::{
     account::{self, Accounts},
     fork,
 };
-use alloy_eips::{eip2930::AccessList, eip7702::{Authorization, SignedAuthorization}};
+use alloy_eips::{
+    eip2930::AccessList,
+    eip7702::{Authorization, SignedAuthorization},
+};
 use alloy_evm::EvmEnv;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use revm::{
@@ -148,13 +151,7 @@ impl Unit {
         entries.map(|(fork, post)| self.subtest(name, pre, fork, post)).collect()
     }
 
-    fn subtest<'a>(
-        &'a self,
-        name: &str,
-        pre: &'a CacheState,
-        fork: &'a str,
-        post: &'a Post,
-    ) -> Result<Subtest<'a>, String> {
+    fn subtest<'a>(&'a self, name: &str, pre: &'a CacheState, fork: &'a str, post: &'a Post) -> Result<Subtest<'a>, String> {
         let spec = fork::spec_id(fork).ok_or_else(|| format!("{name}: unknown fork {fork}"))?;
         let Indexes { data, gas, value } = post.indexes;
         let choice = Choice {

@@ -16,7 +16,7 @@ use crate::{
     report::TestReport,
     skip::{Skip, Subject},
     suite::{self, FileResult, Mismatch, Settings, TestResult},
-    trace::{Focus, Window},
+    trace::Window,
 };
 use std::{
     path::Path,
@@ -38,9 +38,7 @@ pub fn run(
 ) -> Result<(TestReport, Option<String>), Error> {
     let before: Vec<_> = engines.iter().map(|engine| engine.statistics()).collect();
     let start = Instant::now();
-    let results = parallel::each_file(files, settings.threads, progress, |file| {
-        run_file(&file.path, engines, settings, skip)
-    })?;
+    let results = parallel::each_file(files, settings.threads, progress, |file| run_file(&file.path, engines, settings, skip))?;
     if results.iter().all(|file| file.tests.is_empty()) {
         return Err(Error::NothingLeft);
     }
@@ -61,12 +59,7 @@ fn each_subtest(path: &Path, mut visit: impl FnMut(&str, &Subtest<'_>)) -> Resul
     Ok(())
 }
 
-fn run_file(
-    path: &Path,
-    engines: &[Box<dyn Engine>],
-    settings: &Settings<'_>,
-    skip: &Skip,
-) -> Result<FileResult, Error> {
+fn run_file(path: &Path, engines: &[Box<dyn Engine>], settings: &Settings<'_>, skip: &Skip) -> Result<FileResult, Error> {
     let mut result = FileResult { tests: Vec::new(), busy: vec![Duration::ZERO; engines.len()] };
     let file = path.to_string_lossy();
     each_subtest(path, |unit, subtest| {
@@ -74,9 +67,8 @@ fn run_file(
             return;
         }
         if let (Some(sink), Some(engine)) = (settings.trace, engines.first()) {
-            let window = Window::new(Focus::All);
-            engine.trace_state_test(subtest, &window);
-            sink(&subtest.name, &window.lines());
+            sink(&format!("trace of {}", subtest.name));
+            engine.trace_state_test(subtest, &Window::stream(sink));
         }
         let records: Vec<_> = engines
             .iter()
@@ -105,8 +97,7 @@ fn mismatch(path: &Path, name: &str, records: &[Record]) -> Option<Mismatch> {
     let (first, others) = records.split_first()?;
     others.iter().enumerate().find_map(|(index, other)| {
         let difference = difference::outcomes(&first.outcome, &other.outcome).or_else(|| {
-            (first.state_root != other.state_root)
-                .then(|| Difference::new("state root", first.state_root, other.state_root))
+            (first.state_root != other.state_root).then(|| Difference::new("state root", first.state_root, other.state_root))
         })?;
         Some(Mismatch { path: path.to_owned(), name: name.to_owned(), mode: index + 1, place: None, difference })
     })

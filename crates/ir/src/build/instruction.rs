@@ -125,12 +125,13 @@ impl Builder<'_> {
     fn exp(&mut self, instruction: &Instruction, opcode: &Opcode, gas: u32) {
         let (base, exponent) = (self.peek(0), self.peek(1));
         let constants = self.constant(base).zip(self.constant(exponent));
-        let Some((base, exponent)) = constants else {
+        let cost_of = |exponent: U256| self.config.exp_gas[exponent.byte_len()];
+        let Some((base, exponent)) = constants.filter(|(_, exponent)| cost_of(*exponent) != u32::MAX) else {
             self.path.rest = self.path.rest.saturating_sub(gas);
             self.host(instruction, opcode, Via::Builtin);
             return;
         };
-        self.charge(self.config.exp_gas[exponent.byte_len()], instruction.pc);
+        self.charge(cost_of(exponent), instruction.pc);
         self.path.rest = self.path.rest.saturating_sub(gas);
         self.path.drop_top(2);
         self.push_constant(base.pow(exponent));

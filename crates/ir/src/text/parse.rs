@@ -5,7 +5,7 @@
 
 use super::{TYPES, VIAS, token::Cursor};
 use crate::{
-    function::{Block, BlockData, Edge, Field, Function, HostCall, Inst, Leave, PureOp, Root, Terminator, Type, Value},
+    function::{BlockData, Edge, Field, Function, HostCall, Inst, Leave, PureOp, Root, Terminator, Type, Value},
     leave::LeaveReason,
     opcodes,
 };

@@ -38,7 +38,7 @@ pub struct Execution {
 }
 
 /// The environment of a case's transactions.
-pub(crate) fn environment(case: &Case) -> EvmEnv<SpecId> {
+pub fn environment(case: &Case) -> EvmEnv<SpecId> {
     let mut cfg_env = CfgEnv::new_with_spec(case.fork);
     cfg_env.disable_nonce_check = true;
     let london = case.fork.is_enabled_in(SpecId::LONDON);
@@ -57,12 +57,12 @@ pub(crate) fn environment(case: &Case) -> EvmEnv<SpecId> {
 }
 
 /// The gas that lets most programs end; state is dear from Amsterdam on.
-pub(crate) fn ample_gas(case: &Case) -> u64 {
+pub fn ample_gas(case: &Case) -> u64 {
     if case.fork.is_enabled_in(SpecId::AMSTERDAM) { 8_000_000 } else { 2_000_000 }
 }
 
 /// The transaction of an input.
-pub(crate) fn transaction(case: &Case, input: &Input, gas_limit: u64) -> TxEnv {
+pub fn transaction(case: &Case, input: &Input, gas_limit: u64) -> TxEnv {
     let target = case.contracts.get(input.target).map_or(Address::ZERO, |contract| contract.address);
     let access_list = input.access_list && case.fork.is_enabled_in(SpecId::BERLIN);
     let blobs = input.blobs && case.fork.is_enabled_in(SpecId::CANCUN);

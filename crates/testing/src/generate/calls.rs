@@ -109,7 +109,11 @@ impl Builder<'_, '_> {
         self.push_number(0);
         let value = if self.choices.chance(1, 8) { 1 } else { 0 };
         self.push_number(value);
-        if with_salt { self.apply(op::CREATE2, 4, 1) } else { self.apply(op::CREATE, 3, 1) }
+        if with_salt {
+            self.apply(op::CREATE2, 4, 1)
+        } else {
+            self.apply(op::CREATE, 3, 1)
+        }
         if self.choices.chance(1, 2) {
             // Result and input ranges empty, value 0, the new address, some gas.
             for _ in 0..5 {

@@ -1,6 +1,6 @@
 //! A case: a small world of contracts, and the transactions to run in it.
 //!
-//! in   decisions
+//! in   a seed or bytes
 //! out  contracts with their storage, the fork, and for each contract its inputs
 //!
 //! A1  A case holds nothing but data: running it twice gives the same executions.
@@ -89,19 +89,39 @@ pub struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Size { contracts_max: 4, inputs: 20, statements_max: 40 }
+        Size { contracts_max: 4, inputs: 20, statements_max: 60 }
     }
 }
 
-/// Draws a case.
-pub fn draw(choices: &mut Choices<'_>, size: Size) -> Case {
+impl Case {
+    /// The case of a seed.
+    pub fn from_seed(seed: u64, size: Size) -> Case {
+        let mut inputs = Choices::from_seed(seed);
+        let mut contracts = Choices::from_seed(inputs.bits());
+        draw(&mut contracts, &mut inputs, size)
+    }
+
+    /// The case of a fuzzer's bytes. A quarter of them decides on inputs, so that long programs leave some for these.
+    pub fn from_bytes(bytes: &[u8], size: Size) -> Case {
+        let (inputs, contracts) = bytes.split_at(bytes.len() / 4);
+        draw(&mut Choices::from_bytes(contracts), &mut Choices::from_bytes(inputs), size)
+    }
+}
+
+fn draw(choices: &mut Choices<'_>, input_choices: &mut Choices<'_>, size: Size) -> Case {
     let fork = choices.weighted(&program::FORKS).unwrap_or_default();
     let addresses: Vec<Address> =
         (0..choices.within(1..size.contracts_max + 1)).map(|index| Address::with_last_byte(0x80 + index as u8)).collect();
-    let delegating = (fork.is_enabled_in(SpecId::PRAGUE) && choices.chance(1, 4)).then(|| Address::with_last_byte(0xdd));
+    let delegating = fork.is_enabled_in(SpecId::PRAGUE) && input_choices.chance(1, 4);
     let contracts: Vec<Contract> = (0..addresses.len()).map(|index| contract(choices, fork, &addresses, index, size)).collect();
-    let inputs = (0..contracts.len()).flat_map(|target| inputs(choices, target, size)).collect();
-    Case { fork, contracts, delegating, code_inline: choices.chance(1, 2), commits: choices.chance(1, 4), inputs }
+    Case {
+        fork,
+        delegating: delegating.then(|| Address::with_last_byte(0xdd)),
+        code_inline: input_choices.chance(1, 2),
+        commits: input_choices.chance(1, 4),
+        inputs: (0..contracts.len()).flat_map(|target| inputs(input_choices, target, size)).collect(),
+        contracts,
+    }
 }
 
 fn contract(choices: &mut Choices<'_>, fork: SpecId, addresses: &[Address], index: usize, size: Size) -> Contract {

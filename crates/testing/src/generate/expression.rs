@@ -128,8 +128,26 @@ impl Builder<'_, '_> {
 
     /// Pushes a word of the call data, from a place that inputs fill.
     pub(crate) fn calldata_word(&mut self) {
-        let offset = if self.choices.chance(1, 8) { self.choices.below(300) } else { 32 * self.choices.below(6) };
-        self.push_number(offset);
+        match self.choices.below(16) {
+            15 => {
+                let offset = self.choices.below(300);
+                self.push_number(offset);
+            }
+            14 if self.frame.height > 0 => {
+                let depth = self.choices.below(self.frame.height.min(16));
+                self.duplicate(depth);
+                self.push_number(0xff);
+                self.apply(op::AND, 2, 1);
+            }
+            13 if self.choices.chance(1, 4) => {
+                let word = self.choices.word();
+                self.push(word);
+            }
+            _ => {
+                let offset = 32 * self.choices.below(6);
+                self.push_number(offset);
+            }
+        }
         self.apply(op::CALLDATALOAD, 1, 1);
     }
 
@@ -152,7 +170,9 @@ impl Builder<'_, '_> {
             }
             9..=12 => self.calldata_word(),
             // In a function, the entry below the arguments is the return address.
-            13 if self.callable_from > 0 && self.frame.height < 16 && self.choices.chance(1, 4) => self.duplicate(self.frame.height),
+            13 if self.callable_from > 0 && self.frame.height < 16 && self.choices.chance(1, 4) => {
+                self.duplicate(self.frame.height)
+            }
             _ => {
                 let (opcode, fork) = self.choices.pick(&VALUES).copied().unwrap_or((op::CALLDATASIZE, SpecId::FRONTIER));
                 let opcode = if self.knows(fork) { opcode } else { op::CALLDATASIZE };
@@ -251,9 +271,22 @@ impl Builder<'_, '_> {
         }
     }
 
-    /// Pushes a storage key out of few.
+    /// Pushes a storage key out of few: a number, a masked word, or a hash as Solidity's mappings take it.
     pub(crate) fn storage_key(&mut self, depth: u32) {
-        if self.choices.chance(1, 3) {
+        if self.choices.chance(1, 6) {
+            self.leaf();
+            self.push_number(3);
+            self.apply(op::AND, 2, 1);
+            self.push_number(0);
+            self.apply(op::MSTORE, 2, 0);
+            let slot = self.choices.below(3);
+            self.push_number(slot);
+            self.push_number(32);
+            self.apply(op::MSTORE, 2, 0);
+            self.push_number(64);
+            self.push_number(0);
+            self.apply(op::KECCAK256, 2, 1);
+        } else if self.choices.chance(1, 3) {
             self.expression(depth.min(1));
             self.push_number(7);
             self.apply(op::AND, 2, 1);
@@ -277,6 +310,13 @@ impl Builder<'_, '_> {
             24 | 25 => {
                 let offset = self.choices.below(0x2800);
                 self.push_number(offset);
+            }
+            26 | 27 => {
+                self.leaf();
+                self.push_number(0x1f);
+                self.apply(op::AND, 2, 1);
+                self.push_number(32);
+                self.apply(op::MUL, 2, 1);
             }
             31 if self.choices.chance(1, 24) => {
                 let word = self.choices.word();

@@ -3,10 +3,7 @@
 //! in   decisions and a setting
 //! out  bytes: mostly structured code that runs to a useful end; else structured code with damage, loose opcodes, or noise
 
-use revm::{
-    bytecode::opcode as op,
-    primitives::hardfork::SpecId,
-};
+use revm::{bytecode::opcode as op, primitives::hardfork::SpecId};
 
 use super::{
     builder::{Builder, Setting},
@@ -41,7 +38,8 @@ pub(crate) fn any(choices: &mut Choices<'_>, setting: Setting) -> Vec<u8> {
 /// A program of statements: locals from the call data, perhaps a dispatch by its first byte, an end, the functions.
 pub(crate) fn structured(choices: &mut Choices<'_>, setting: Setting) -> Vec<u8> {
     let mut builder = Builder::new(choices, setting);
-    for _ in 0..builder.choices.below(7) {
+    let locals = if builder.choices.chance(1, 4) { builder.choices.below(19) } else { builder.choices.below(7) };
+    for _ in 0..locals {
         builder.calldata_word();
     }
     if builder.choices.chance(1, 2) {
@@ -79,7 +77,7 @@ fn dispatch(builder: &mut Builder<'_, '_>) {
 }
 
 fn main_part(builder: &mut Builder<'_, '_>) {
-    let count = builder.choices.within(2..12);
+    let count = builder.choices.within(3..24);
     builder.statements(count);
     builder.end();
 }

@@ -148,24 +148,32 @@ impl Builder<'_, '_> {
         self.frame.height.saturating_sub(lowest + 1).min(16)
     }
 
-    /// DUPN, SWAPN and EXCHANGE, mostly out of reach unless the stack is high: seldom, and under a condition.
+    /// DUPN, SWAPN and EXCHANGE on entries pushed for them. Their immediates name entries from the 17th on, and pairs.
     fn extended_shuffle(&mut self) {
+        const PUSHED: usize = 21;
         if !self.setting.fork.is_enabled_in(SpecId::AMSTERDAM) || !self.choices.chance(1, 4) {
             return;
         }
         let height = self.frame.height;
-        let added = 20usize.saturating_sub(height);
-        for _ in 0..added {
-            self.push_number(added);
-        }
-        // An immediate of 128 names entry 17.
-        let immediate = if self.choices.chance(1, 8) { self.choices.byte() } else { 128 + self.choices.below(3) as u8 };
-        if self.swap_reach() == 16 && self.frame.floor + 20 < self.frame.height && self.choices.chance(1, 3) {
-            self.apply(op::SWAPN, 0, 0);
-        } else {
-            self.apply(op::DUPN, 0, 1);
-        }
+        (0..PUSHED).for_each(|number| self.push_number(number));
+        let single = 128 + self.choices.below(3) as u8;
+        let (opcode, immediate) = match self.choices.below(3) {
+            0 => (op::DUPN, single),
+            1 => (op::SWAPN, single),
+            _ => {
+                let (first, second) = (self.choices.below(6), self.choices.within(6..16));
+                (op::EXCHANGE, (16 * first + second) as u8 ^ 143)
+            }
+        };
+        let immediate = if self.choices.chance(1, 16) { self.choices.byte() } else { immediate };
+        self.apply(opcode, 0, usize::from(opcode == op::DUPN));
         self.assembler.raw(&[immediate]);
+        // Each entry is looked at, or an exchange would not show.
+        for position in 0..PUSHED {
+            self.push_number(position + 1);
+            self.apply(op::MUL, 2, 1);
+            self.apply(op::XOR, 2, 1);
+        }
         self.settle(height);
     }
 

@@ -154,15 +154,12 @@ fn input(words: &mut Words<'_>) -> Result<Input, CaseTextError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::{
-        case::{Size, draw},
-        choices::Choices,
-    };
+    use crate::generate::case::Size;
 
     #[test]
     fn cases_come_back_from_their_text() {
         for seed in 0..300 {
-            let case = draw(&mut Choices::from_seed(seed), Size::default());
+            let case = Case::from_seed(seed, Size::default());
             assert_eq!(case.to_string().parse(), Ok(case), "seed {seed}");
         }
     }

@@ -1,0 +1,68 @@
+//! Activations: what the hook remembers of each frame on revm's frame stack.
+//!
+//! in   the index of a frame
+//! out  its code, whether it was counted
+//!
+//! V1  A row is cleared when a frame with its index starts, so that no frame resumes in another's code.
+//! V2  The `Arc` in a row keeps the code mapped while the frame can still enter it.
+
+use crate::{code::NativeCode, sync::Arc};
+
+/// What a frame runs.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Running {
+    /// Not looked up yet.
+    #[default]
+    Fresh,
+    /// In the interpreter for good.
+    Interpreted,
+    /// In compiled code, where there is an entry.
+    Native(Arc<NativeCode>),
+}
+
+/// One frame.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Activation {
+    pub(crate) running: Running,
+    /// Leaves so far.
+    pub(crate) leaves: u32,
+    /// Whether the frame counts as eligible.
+    pub(crate) eligible: bool,
+    /// Whether the frame was counted as native.
+    pub(crate) native: bool,
+    /// Whether the frame runs init code.
+    pub(crate) init_code: bool,
+}
+
+/// The activations by frame index.
+#[derive(Debug, Default)]
+pub(crate) struct Activations(Vec<Activation>);
+
+impl Activations {
+    /// No rows.
+    pub(crate) const fn empty() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Clears the row of a frame that starts.
+    pub(crate) fn start(&mut self, index: usize) {
+        if self.0.len() <= index {
+            self.0.resize_with(index + 1, Activation::default);
+        }
+        if let Some(row) = self.0.get_mut(index) {
+            *row = Activation::default();
+        }
+    }
+
+    /// Takes the row of a frame out; it is put back when the frame suspends.
+    pub(crate) fn take(&mut self, index: usize) -> Activation {
+        self.0.get_mut(index).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Puts a row back.
+    pub(crate) fn put(&mut self, index: usize, activation: Activation) {
+        if let Some(row) = self.0.get_mut(index) {
+            *row = activation;
+        }
+    }
+}

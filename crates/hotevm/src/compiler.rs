@@ -1,0 +1,111 @@
+//! The compiler behind the runtime: bytecode to code that can be entered.
+//!
+//! in   bytecode, a configuration
+//! out  [`NativeCode`], or the reason why the code stays interpreted; CPU time and bytes, counted
+//!
+//! Without the feature `llvm` nothing compiles, and everything is interpreted.
+
+use crate::{Config, code::NativeCode, configuration::Configuration};
+use hotevm_code::CodeMemory;
+use revm::primitives::Bytes;
+
+/// Why code stays interpreted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// This build has no compiler.
+    #[error("built without a compiler")]
+    NoCompiler,
+    /// The compiler does not know the fork.
+    #[error("unknown fork")]
+    Fork,
+    /// The middle end rejected it.
+    #[error(transparent)]
+    Middle(#[from] hotevm_ir::Reject),
+    /// LLVM made no object.
+    #[error("back end: {0}")]
+    Back(String),
+    /// The object was refused.
+    #[error("linking: {0}")]
+    Link(String),
+    /// No executable memory.
+    #[error("code memory: {0}")]
+    Memory(String),
+}
+
+/// Compiles code for one machine.
+#[derive(Debug)]
+pub(crate) struct Compiler {
+    pub(crate) memory: CodeMemory,
+    #[cfg(feature = "llvm")]
+    target: hotevm_llvm::Target,
+}
+
+impl Compiler {
+    /// Sets the compiler up.
+    pub(crate) fn new(config: &Config) -> eyre::Result<Self> {
+        Ok(Self {
+            memory: CodeMemory::new(config.code_memory_bytes_max),
+            #[cfg(feature = "llvm")]
+            target: match &config.target_cpu {
+                Some(name) => hotevm_llvm::Target::cpu(name)?,
+                None => hotevm_llvm::Target::host(),
+            },
+        })
+    }
+
+    /// Compiles a whole contract; also tells how many bytes of machine code it has.
+    #[cfg(not(feature = "llvm"))]
+    pub(crate) fn compile(
+        &self,
+        _bytecode: &Bytes,
+        _configuration: &Configuration,
+        _config: &Config,
+    ) -> Result<(NativeCode, usize), Rejection> {
+        Err(Rejection::NoCompiler)
+    }
+
+    /// Compiles a whole contract; also tells how many bytes of machine code it has.
+    #[cfg(feature = "llvm")]
+    pub(crate) fn compile(
+        &self,
+        bytecode: &Bytes,
+        configuration: &Configuration,
+        config: &Config,
+    ) -> Result<(NativeCode, usize), Rejection> {
+        let ir_config = configuration.settings.compiler_config(config).ok_or(Rejection::Fork)?;
+        let dump = config.dump_dir.is_some();
+        let compiled = hotevm_ir::compile(bytecode, &ir_config, dump)?;
+        let optimisation = match config.optimisation {
+            crate::Optimisation::None => hotevm_llvm::Optimisation::None,
+            crate::Optimisation::Fast => hotevm_llvm::Optimisation::Fast,
+            crate::Optimisation::Full => hotevm_llvm::Optimisation::Full,
+        };
+        let output =
+            hotevm_llvm::compile(&compiled.function, &self.target, optimisation, &ir_config.limits, ir_config.verify, dump)
+                .map_err(|error| Rejection::Back(error.to_string()))?;
+        let image =
+            hotevm_code::link(&output.object, hotevm_llvm::ENTRY_SYMBOL).map_err(|error| Rejection::Link(error.to_string()))?;
+        let executable = self.memory.load(&image).map_err(|error| Rejection::Memory(error.to_string()))?;
+        if let Some(directory) = &config.dump_dir {
+            let mut files: Vec<(String, Vec<u8>)> =
+                compiled.dumps.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
+            files.extend(output.dumps);
+            files.push(("70-layout.txt".to_owned(), hotevm_code::layout_text(&image, Some(&executable)).into_bytes()));
+            dump_files(directory, bytecode, &files);
+        }
+        let bytes = image.bytes.len();
+        Ok((NativeCode::new(executable, output.entries, output.leaves, bytecode.clone()), bytes))
+    }
+}
+
+/// Writes dumps into a folder named for the code's hash; what cannot be written is told on standard error, since a dump is for
+/// people and must not change what runs.
+#[cfg(feature = "llvm")]
+fn dump_files(directory: &std::path::Path, bytecode: &Bytes, files: &[(String, Vec<u8>)]) {
+    let folder = directory.join(revm::primitives::keccak256(bytecode).to_string());
+    let written = std::fs::create_dir_all(&folder)
+        .and_then(|()| files.iter().try_for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes)));
+    if let Err(error) = written {
+        eprintln!("hotevm: no dump in {}: {error}", folder.display());
+    }
+}

@@ -1,0 +1,170 @@
+//! Building and passes: the slow evaluator, with revm behind its host instructions and its leaves, ends every run as revm does.
+
+use crate::{
+    machine::{CALLER, End, Given, Machine, TARGET, VALUE, config},
+    random::{Random, for_seeds},
+    snippets,
+};
+use alloy_primitives::U256;
+use hotevm_ir::{
+    Config, Fork, Function, compile,
+    evaluate::{Outcome, Stop, World, evaluate},
+    function::{HostCall, Via},
+    opcodes, text,
+};
+use revm::interpreter::InstructionResult;
+
+/// What the host did with the last instruction that it did not go on behind.
+enum Host {
+    Ended(InstructionResult),
+    Jumped,
+}
+
+/// Blocks that an evaluation may run.
+const STEPS_MAX: u64 = 1 << 20;
+
+/// Runs a function as a node would: native code from entry to entry, the interpreter in between. `schedule` decides where leaves
+/// are forced and which entries are taken.
+fn run_mixed(function: &Function, given: &Given, schedule: &mut Random, force: bool) -> End {
+    let mut machine = Machine::new(given);
+    let mut entry = 0;
+    loop {
+        let forced = if force { schedule.next() & schedule.next() & schedule.next() } else { 0 };
+        let world = World {
+            call_data: &given.call_data,
+            address: TARGET.into_word().into(),
+            caller: CALLER.into_word().into(),
+            call_value: U256::from(VALUE),
+            code_len: given.code.len() as u64,
+            forced,
+        };
+        let mut ended = None;
+        let frame = machine.frame();
+        let mut host = |call: &HostCall, frame: &mut _| {
+            machine.restore(frame);
+            let result = execute(&mut machine, call);
+            *frame = machine.frame();
+            let next = call.pc as usize + 1 + opcodes::info(call.opcode).map_or(0, |opcode| usize::from(opcode.immediate));
+            ended = match result {
+                Err(error) => Some(Host::Ended(error)),
+                Ok(()) if machine.pc() != next => Some(Host::Jumped),
+                Ok(()) => None,
+            };
+            ended.is_none()
+        };
+        let outcome = evaluate(function, entry, frame, &world, &mut host, STEPS_MAX);
+        let Outcome { stop, frame } = outcome.unwrap_or_else(|error| panic!("{error}\n{}", text::print(function)));
+        match (stop, ended) {
+            (Stop::Host(_), Some(Host::Ended(error))) => return machine.finish(error),
+            (Stop::Host(_), _) => {}
+            (Stop::Finish(call), _) => {
+                machine.restore(&frame);
+                let result = execute(&mut machine, &call);
+                return machine.finish(result.expect_err("the instruction ends the frame"));
+            }
+            (Stop::Leave { pc, .. }, _) => {
+                machine.restore(&frame);
+                machine.set_pc(pc as usize);
+                if let Err(error) = machine.step() {
+                    return machine.finish(error);
+                }
+            }
+        }
+        match interpret_to_entry(function, &mut machine, schedule) {
+            Ok(found) => entry = found,
+            Err(end) => return end,
+        }
+    }
+}
+
+fn execute(machine: &mut Machine, call: &HostCall) -> Result<(), InstructionResult> {
+    if call.via == Via::Step {
+        machine.set_pc(call.pc as usize);
+        return machine.step();
+    }
+    machine.execute(call.opcode, call.pc as usize)
+}
+
+/// Interprets up to an entry whose guard holds, and that the schedule wants; otherwise to the end.
+fn interpret_to_entry(function: &Function, machine: &mut Machine, schedule: &mut Random) -> Result<u32, End> {
+    let wants = schedule.below(4);
+    loop {
+        let (pc, height) = (machine.pc(), machine.interpreter.stack.data().len());
+        let memory = machine.interpreter.memory.len();
+        let entry = function.blocks.iter().filter(|block| block.pc as usize == pc).find_map(|block| {
+            let root = block.root.as_ref()?;
+            let fits = (usize::from(root.height_min)..=usize::from(root.height_max)).contains(&height);
+            root.entry.filter(|entry| *entry != 0 && fits && memory >= root.memory_min as usize)
+        });
+        if let Some(entry) = entry.filter(|_| wants != 0) {
+            return Ok(entry);
+        }
+        if let Err(error) = machine.step() {
+            return Err(machine.finish(error));
+        }
+    }
+}
+
+/// Compiles, and compares every stage with revm under a few schedules.
+fn check_building(given: &Given, config: &Config, seed: u64) {
+    let compiled = compile(&given.code, config, true).unwrap_or_else(|reject| panic!("{reject}"));
+    let expected = Machine::new(given).run();
+    let stages = compiled.dumps.iter().filter(|(name, _)| name.ends_with(".ir"));
+    for (name, dump) in stages {
+        let function = text::parse(dump).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(text::print(&function), *dump, "{name}");
+        for schedule in 0..2 {
+            let end = run_mixed(&function, given, &mut Random::new(seed ^ schedule), config.force_leaves);
+            assert_eq!(end, expected, "{name}\n{dump}");
+        }
+    }
+    let last = compiled.dumps.last().map(|(_, dump)| dump.as_str());
+    assert_eq!(last, Some(text::print(&compiled.function).as_str()));
+}
+
+fn given(random: &mut Random, code: Vec<u8>) -> Given {
+    let fork = *random.pick(&[Fork::Frontier, Fork::Byzantium, Fork::London, Fork::Osaka, Fork::Osaka, Fork::Amsterdam]);
+    let len = random.below(70);
+    let mut call_data = random.bytes(len);
+    if random.below(2) == 0 {
+        call_data.fill(0);
+    }
+    let gas = if random.below(3) == 0 { random.below(400) } else { 100_000 };
+    Given { code, fork, call_data, gas: gas as u64 }
+}
+
+#[test]
+fn generated_programs_end_as_in_revm() {
+    for_seeds(1500, |seed| {
+        let mut random = Random::new(seed);
+        let code = snippets::program_bytes(&mut random);
+        let given = given(&mut random, code);
+        check_building(&given, &config(given.fork), seed);
+    });
+}
+
+#[test]
+fn generated_programs_with_forced_leaves_end_as_in_revm() {
+    for_seeds(800, |seed| {
+        let mut random = Random::new(seed ^ 0xf0f0);
+        let code = snippets::program_bytes(&mut random);
+        let given = given(&mut random, code);
+        let config = Config { force_leaves: true, ..config(given.fork) };
+        check_building(&given, &config, seed);
+    });
+}
+
+#[test]
+fn random_bytes_end_as_in_revm() {
+    for_seeds(2000, |seed| {
+        let mut random = Random::new(seed ^ 0xabcd);
+        let code = snippets::noise(&mut random);
+        let given = given(&mut random, code);
+        let mut config = config(given.fork);
+        config.force_leaves = seed % 5 == 0;
+        if seed % 7 == 0 {
+            config.custom[random.below(4)] = random.next() & random.next() & random.next();
+        }
+        check_building(&given, &config, seed);
+    });
+}
