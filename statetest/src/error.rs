@@ -1,7 +1,7 @@
 //! Errors of the runners.
 //!
 //! in   unreadable paths, malformed fixtures, settings that cannot be met
-//! out  one line of text each; a test that fails is not an error but data (see `report`)
+//! out  one line of text each, causes included; a test that fails is not an error but data (see `report`)
 
 use std::path::PathBuf;
 
@@ -9,12 +9,12 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A path cannot be read, or a compressed file is cut off.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A folder holds no fixture.
     #[error("{}: no .json or .json.gz file", path.display())]
@@ -23,14 +23,14 @@ pub enum Error {
         path: PathBuf,
     },
     /// A file is not JSON, or not of the expected form.
-    #[error("{}: not a {expected}: {source}", path.display())]
+    #[error("{}: not a {expected}: {cause}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
         /// What it should have held.
         expected: &'static str,
         /// What the parser said.
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
     /// A file has the expected form, but its content contradicts itself.
     #[error("{}: {reason}", path.display())]
@@ -62,10 +62,10 @@ pub enum Error {
         reason: String,
     },
     /// A worker thread could not be started.
-    #[error("a worker thread cannot be started: {source}")]
+    #[error("a worker thread cannot be started: {cause}")]
     Thread {
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The embedded sample chain does not fit together.
     #[error(transparent)]

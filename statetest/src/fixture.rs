@@ -45,7 +45,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<File>, Error> {
 
 /// Adds `path`, or what lies below it. `named` says that the user named this very path.
 fn visit(path: &Path, named: bool, files: &mut Vec<File>) -> Result<(), Error> {
-    let read_error = |source| Error::Read { path: path.to_owned(), source };
+    let read_error = |cause| Error::Read { path: path.to_owned(), cause };
     let metadata = fs::metadata(path).map_err(read_error)?;
     if metadata.is_dir() {
         for entry in fs::read_dir(path).map_err(read_error)? {
@@ -74,7 +74,7 @@ pub fn stem(path: &Path) -> String {
 /// # Errors
 /// When the file cannot be read or its compressed data is cut off or corrupt.
 pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let read_error = |source| Error::Read { path: path.to_owned(), source };
+    let read_error = |cause| Error::Read { path: path.to_owned(), cause };
     let bytes = fs::read(path).map_err(read_error)?;
     if !bytes.starts_with(&GZIP_MAGIC) {
         return Ok(bytes);
@@ -89,5 +89,5 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// When the file cannot be read, or does not hold that.
 pub fn parse<T: DeserializeOwned>(path: &Path, expected: &'static str) -> Result<T, Error> {
-    serde_json::from_slice(&read(path)?).map_err(|source| Error::Parse { path: path.to_owned(), expected, source })
+    serde_json::from_slice(&read(path)?).map_err(|cause| Error::Parse { path: path.to_owned(), expected, cause })
 }

@@ -40,11 +40,12 @@ pub fn each_file<T: Send>(
         while !stop.load(Ordering::Relaxed) {
             let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             let result = work(&files[*index]);
-            if result.is_err() {
+            if result.is_ok() {
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, files.len());
+            } else {
                 stop.store(true, Ordering::Relaxed);
             }
             results.push((*index, result));
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1, files.len());
         }
         results
     };
@@ -52,7 +53,7 @@ pub fn each_file<T: Send>(
         let handles: Vec<_> = (0..threads.clamp(1, files.len().max(1)))
             .map(|_| thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, worker))
             .collect::<Result<_, _>>()
-            .map_err(|source| Error::Thread { source })?;
+            .map_err(|cause| Error::Thread { cause })?;
         let mut results = Vec::with_capacity(files.len());
         for handle in handles {
             match handle.join() {

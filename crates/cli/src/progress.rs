@@ -53,9 +53,9 @@ impl Drop for Progress {
     }
 }
 
-/// Whether the item that was just done completes another part.
+/// Whether the item that was just done completes another part; short runs have no parts.
 const fn is_new_part(done: usize, total: usize) -> bool {
-    done > 0 && done * PARTS / total != (done - 1) * PARTS / total
+    total >= PARTS && done > 0 && done * PARTS / total != (done - 1) * PARTS / total
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
     fn a_line_per_part() {
         let lines = |total| (1..=total).filter(|done| is_new_part(*done, total)).count();
         assert_eq!(lines(1_000), PARTS);
-        assert_eq!(lines(3), 3);
-        assert_eq!(lines(1), 1);
+        assert_eq!(lines(11), PARTS);
+        assert_eq!(lines(3), 0);
     }
 }

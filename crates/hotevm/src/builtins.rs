@@ -95,7 +95,10 @@ impl<CTX: Host> HostState<'_, CTX> {
         frame.memory_base = bytes.as_mut_ptr();
         frame.memory_len = bytes.len() as u64;
         drop(bytes);
-        if let CallInput::SharedBuffer(range) = &self.interpreter.input.input {
+        // revm's range of empty call data lies outside of the buffer.
+        if let CallInput::SharedBuffer(range) = &self.interpreter.input.input
+            && !range.is_empty()
+        {
             let data = self.interpreter.memory.global_slice(range.clone());
             frame.calldata_base = data.as_ptr();
         }

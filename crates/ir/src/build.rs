@@ -8,6 +8,9 @@
 //!     behind it.
 //! G2  Before an opcode declared custom everything is charged and at home; behind it nothing is known.
 //! G3  An edge leads to a block without a check only where the flow analysis has that edge.
+//! G4  Heights are believed as far as the root's facts and the checks on the way tell. What the flow analysis knows better,
+//!     since it tells the callers of an internal function apart, does not hold for a frame that entered inside that function:
+//!     where a root relies on it, the edge checks it.
 
 mod exit;
 mod instruction;
@@ -21,7 +24,7 @@ use crate::{
     },
     bytecode::Code,
     compile::Config,
-    function::{Block, BlockData, Function, Inst, Leave, LeaveId, Root, Value},
+    function::{Block, BlockData, Function, Inst, Leave, LeaveId, Root, Terminator, Value},
     leave::LeaveReason,
     opcodes::Class,
     opt::simplify::{self, Definitions, Simplified},
@@ -99,6 +102,7 @@ impl Builder<'_> {
         }
         let entry = self.plan.entry[source].then(|| if source == 0 { 0 } else { self.entries });
         self.entries += u32::from(entry.is_some_and(|entry| entry != 0));
+        path.heights = (row.height_min.into(), row.height_max.into());
         path.synced_at(pc);
         path.sync.valid = params.is_empty();
         let root = Root {
@@ -217,11 +221,15 @@ impl Builder<'_> {
         self.block = block;
         self.path = path;
         let row = &self.blocks.list[source];
-        self.check_height(source);
+        if let Some(leave) = self.check_block_height(source) {
+            self.function.blocks[block.index()].end = Some(Terminator::Leave(leave));
+            return;
+        }
         let mut in_section = false;
         for index in row.first..row.end {
             let instruction = &self.code.instructions[index];
             let byte = instruction.byte;
+            self.bound_slots(instruction.pc);
             if !in_section {
                 // G1; an instruction left to the interpreter, or declared custom, charges for itself.
                 let gas = self.section_gas(index, row.end);
@@ -241,6 +249,17 @@ impl Builder<'_> {
             in_section = !self.ends_section(index);
         }
         self.exit(source);
+    }
+
+    /// Brings every entry home when many are known: each leave would repeat the stores, each block the path.
+    fn bound_slots(&mut self, pc: u32) {
+        let known_max = self.config.limits.path_slots_max as usize;
+        if self.path.slots.len() > known_max {
+            self.store_dirty(&[]);
+            self.path.forget_below(known_max / 2);
+            self.path.synced_at(pc);
+            self.path.sync.charged = self.path.rest;
+        }
     }
 
     /// Static gas from this instruction to the end of its section.
@@ -268,14 +287,33 @@ impl Builder<'_> {
         })
     }
 
-    fn check_height(&mut self, source: usize) {
-        let (block, flow) = (&self.blocks.list[source], &self.flow.blocks[source]);
-        let needs = if flow.height_min < block.needs { block.needs } else { 0 };
-        let grows = if flow.height_max.saturating_add(block.grows) > STACK_LIMIT { block.grows } else { 0 };
-        if needs != 0 || grows != 0 {
-            let leave = self.leave(LeaveReason::Stack, block.pc);
-            self.emit(Inst::Height { top: self.path.top, needs, grows, leave });
+    /// Checks the entries that the block needs and the room it takes; the way out when it certainly cannot run.
+    fn check_block_height(&mut self, source: usize) -> Option<LeaveId> {
+        let block = &self.blocks.list[source];
+        let room = i32::from(STACK_LIMIT) - i32::from(block.grows);
+        self.check_height(LeaveReason::Stack, block.pc, self.path.top, (block.needs.into(), room))
+    }
+
+    /// Checks that the stack, whose top is slot `top`, is between two heights, where that is not known (G4); the way out when it
+    /// certainly is not.
+    fn check_height(&mut self, reason: LeaveReason, pc: u32, top: i32, (min, max): (i32, i32)) -> Option<LeaveId> {
+        let (low, high) = self.path.heights;
+        let needs = if low + top < min { min as u16 } else { 0 };
+        let grows = if high + top > max { (i32::from(STACK_LIMIT) - max) as u16 } else { 0 };
+        if needs == 0 && grows == 0 {
+            return None;
         }
+        let leave = self.leave(reason, pc);
+        self.emit(Inst::Height { top, needs, grows, leave });
+        self.path.heights = (low.max(min - top), high.min(max - top));
+        (self.path.heights.0 > self.path.heights.1).then_some(leave)
+    }
+
+    /// Checks what a root wants of the stack, whose top will be slot `top`, before it is entered.
+    fn check_root_height(&mut self, target: usize, pc: u32, top: i32) {
+        let row = &self.flow.blocks[target];
+        // Where it certainly does not fit the edge is never taken, so nothing more is to be known of it.
+        let _ = self.check_height(LeaveReason::Guard, pc, top, (row.height_min.into(), row.height_max.into()));
     }
 
     fn forced(&mut self, pc: u32) {

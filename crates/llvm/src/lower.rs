@@ -102,6 +102,8 @@ struct Part<'ctx> {
     roots: HashMap<usize, RootPhis<'ctx>>,
     /// The shared exit of leaves: block, stack top, site.
     exit: Option<(BasicBlock<'ctx>, PhiValue<'ctx>, PhiValue<'ctx>)>,
+    /// Per root, the block that its leaves share, and its site.
+    root_exits: HashMap<usize, (BasicBlock<'ctx>, PhiValue<'ctx>)>,
     /// Leaves without stores, by root and site.
     plain_leaves: HashMap<(usize, u32), BasicBlock<'ctx>>,
     multiplications: u32,
@@ -165,6 +167,7 @@ impl<'ctx> Lower<'ctx, '_> {
             blocks: HashMap::new(),
             roots: HashMap::new(),
             exit: None,
+            root_exits: HashMap::new(),
             plain_leaves: HashMap::new(),
             multiplications: 0,
         };

@@ -5,9 +5,13 @@
 
 use inkwell::{
     OptimizationLevel,
+    llvm_sys::support::LLVMParseCommandLineOptions,
     targets::{CodeModel, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple},
 };
-use std::sync::Once;
+use std::{
+    ffi::{CStr, c_char, c_int},
+    sync::Once,
+};
 
 /// How much LLVM does for a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,7 +52,18 @@ fn initialise() {
     INITIALISED.call_once(|| {
         LlvmTarget::initialize_x86(&InitializationConfig::default());
         LlvmTarget::initialize_aarch64(&InitializationConfig::default());
+        restrict_code_generation();
     });
+}
+
+/// Parts of LLVM's code generation that cost more time than they give (process-wide, since LLVM knows them only as options).
+const OPTIONS: &[&CStr] = &[c"hotevm", c"-disable-cgp", c"-disable-lsr", c"-enable-misched=false", c"-enable-post-misched=false"];
+
+fn restrict_code_generation() {
+    let arguments: Vec<*const c_char> = OPTIONS.iter().map(|option| option.as_ptr()).collect();
+    // SAFETY: the pointers are to static strings, as many as counted; LLVM reads them during the call, which `Once` makes the only
+    // one of this process.
+    unsafe { LLVMParseCommandLineOptions(arguments.len() as c_int, arguments.as_ptr(), std::ptr::null()) };
 }
 
 impl Target {

@@ -3,20 +3,16 @@
 //! in   a seed, how many contracts and inputs, the ways to compile
 //! out  counts on standard output, each difference with its reduced case; exit status 0 only if there was none
 
-use std::{
-    process::ExitCode,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Instant,
-};
+use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
 use hotevm::{Config, Optimisation, Preset, Runtime};
 use hotevm_testing::{
-    campaign::{Campaign, Found, NativeShare, Report, Variant, run, run_case},
+    campaign::{Campaign, Found, NativeShare, Progress, Report, Variant, run, run_case},
     generate::case::{Case, Size},
 };
 
-/// How often progress is printed, in contracts.
+/// How often each thread prints its progress, in cases.
 const PROGRESS_STEP: usize = 1000;
 
 #[derive(Debug, Parser)]
@@ -92,11 +88,10 @@ fn many(arguments: &Arguments, variants: Vec<Variant>) -> eyre::Result<bool> {
         differences_max: arguments.differences,
     };
     let start = Instant::now();
-    let cases = AtomicUsize::new(0);
-    let report = run(&campaign, |contracts| {
-        let cases = cases.fetch_add(1, Ordering::Relaxed) + 1;
-        if cases.is_multiple_of(PROGRESS_STEP) {
-            eprintln!("{cases} cases, {contracts} contracts in this thread, {:.0} s", start.elapsed().as_secs_f64());
+    let report = run(&campaign, |progress| {
+        if progress.cases.is_multiple_of(PROGRESS_STEP) {
+            let Progress { thread, cases, contracts } = progress;
+            eprintln!("thread {thread}: {cases} cases, {contracts} contracts, {:.0} s", start.elapsed().as_secs_f64());
         }
     })?;
     print(&campaign, &report, start.elapsed().as_secs_f64());

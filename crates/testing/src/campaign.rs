@@ -7,7 +7,7 @@
 //! G2  A contract counts once: the same bytecode drawn again is run, but not counted.
 //! G3  Compiled code is given up every few cases, so memory stays bounded.
 
-use std::{collections::HashSet, thread};
+use std::collections::HashSet;
 
 use alloy_evm::EthEvmFactory;
 use alloy_primitives::{B256, keccak256};
@@ -20,6 +20,7 @@ use crate::{
         choices::Choices,
     },
     reduce::reduce,
+    sync::thread,
 };
 
 /// Cases that share a runtime, and so compiled code.
@@ -131,13 +132,24 @@ pub struct Report {
     pub differences: Vec<Found>,
 }
 
+/// How far a thread has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// The thread, counted from 0.
+    pub thread: usize,
+    /// Its cases so far.
+    pub cases: usize,
+    /// Distinct contracts in them.
+    pub contracts: usize,
+}
+
 /// The seed of case `index`.
 pub fn case_seed(seed: u64, index: usize) -> u64 {
     Choices::from_seed(seed ^ (index as u64).wrapping_mul(0xd605_1e2b_94c3_87ad)).bits()
 }
 
-/// Runs a campaign. `progress` is called after each case with the number of contracts that the calling thread has counted.
-pub fn run(campaign: &Campaign, progress: impl Fn(usize) + Sync) -> eyre::Result<Report> {
+/// Runs a campaign. `progress` is called after each case, on the thread that ran it.
+pub fn run(campaign: &Campaign, progress: impl Fn(Progress) + Sync) -> eyre::Result<Report> {
     let threads = campaign.threads.max(1);
     let parts: Vec<eyre::Result<(Report, HashSet<B256>)>> = thread::scope(|scope| {
         let progress = &progress;
@@ -170,7 +182,7 @@ fn run_part(
     campaign: &Campaign,
     thread: usize,
     threads: usize,
-    progress: &(impl Fn(usize) + Sync),
+    progress: &(impl Fn(Progress) + Sync),
 ) -> eyre::Result<(Report, HashSet<B256>)> {
     let mut report = Report { shares: vec![NativeShare::default(); campaign.variants.len()], ..Report::default() };
     let mut codes = HashSet::new();
@@ -195,7 +207,7 @@ fn run_part(
             Err(difference) => report.differences.push(found(&case, seed, variant, *difference)),
         }
         codes.extend(case.contracts.iter().map(|contract| keccak256(&contract.code)));
-        progress(codes.len());
+        progress(Progress { thread, cases: report.cases, contracts: codes.len() });
     }
     for (slot, share) in slots.into_iter().zip(&mut report.shares) {
         retire(slot, Some(share));

@@ -16,3 +16,4 @@ pub mod campaign;
 pub mod execute;
 pub mod generate;
 pub mod reduce;
+mod sync;

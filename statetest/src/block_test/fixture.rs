@@ -22,12 +22,12 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The content of a file, as written.
-pub(super) type Suite = BTreeMap<String, Json>;
+pub type Suite = BTreeMap<String, Json>;
 
 /// One test, as written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Json {
+pub struct Json {
     network: String,
     pre: Accounts,
     #[serde(rename = "genesisRLP")]
@@ -103,7 +103,7 @@ impl Case {
     ///
     /// # Errors
     /// When the network is unknown or the genesis block is malformed.
-    pub(super) fn new(name: &str, json: &Json) -> Result<Self, String> {
+    pub fn new(name: &str, json: &Json) -> Result<Self, String> {
         let chain = Chain::new(&json.network, &json.config.blob_schedule)
             .ok_or_else(|| format!("{name}: unknown network {}", json.network))?;
         let genesis = decode(&json.genesis_rlp, &chain).map_err(|reason| format!("{name}: the genesis block: {reason}"))?;

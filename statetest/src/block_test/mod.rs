@@ -14,5 +14,5 @@ mod header;
 mod run;
 
 pub use execute::{BlockRecord, execute, trace, verdict};
-pub use fixture::{Case, CaseBlock, Decoded};
+pub use fixture::{Case, CaseBlock, Decoded, Json, Suite};
 pub use run::run;

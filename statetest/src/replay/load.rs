@@ -26,6 +26,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{collections::BTreeMap, path::Path};
 
+const EXPECTED: &str = "block or contract";
+
 /// One block, contract or part of the sample chain.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -117,21 +119,25 @@ struct ContractTransaction {
 pub fn load(files: &[File]) -> Result<Vec<Run>, Error> {
     let mut runs = Vec::new();
     for File { path, .. } in files {
-        let content: BTreeMap<String, Value> = fixture::parse(path, "block or contract")?;
-        if content.contains_key("block") {
-            runs.push(block(path, convert(path, Value::from_iter(content))?)?);
-        } else {
-            for (name, value) in content {
-                runs.push(contract(path, name, convert(path, value)?)?);
-            }
-        }
+        runs.extend(parse(path, fixture::parse(path, EXPECTED)?)?);
     }
     runs.sort_by_key(|run| (run.kind, run.name.parse::<u64>().unwrap_or(u64::MAX), run.name.clone()));
     Ok(runs)
 }
 
+/// Takes the content of a file apart: one block, or contracts by name. The path gives the block its name.
+///
+/// # Errors
+/// When the content is malformed or contradicts itself.
+pub fn parse(path: &Path, content: BTreeMap<String, Value>) -> Result<Vec<Run>, Error> {
+    if content.contains_key("block") {
+        return Ok(vec![block(path, convert(path, Value::from_iter(content))?)?]);
+    }
+    content.into_iter().map(|(name, value)| contract(path, name, convert(path, value)?)).collect()
+}
+
 fn convert<T: DeserializeOwned>(path: &Path, value: Value) -> Result<T, Error> {
-    serde_json::from_value(value).map_err(|source| Error::Parse { path: path.to_owned(), expected: "block or contract", source })
+    serde_json::from_value(value).map_err(|cause| Error::Parse { path: path.to_owned(), expected: EXPECTED, cause })
 }
 
 fn block(path: &Path, json: BlockJson) -> Result<Run, Error> {

@@ -31,7 +31,7 @@ pub struct Plan<'a> {
     pub rounds: usize,
     /// Sweep the caches before every timed pass over a run.
     pub cold_caches: bool,
-    /// Told how many passes are done, of how many.
+    /// Told how many passes are done, of how many, unmeasured ones included.
     pub progress: &'a dyn Fn(usize, usize),
 }
 
@@ -80,11 +80,17 @@ struct Found {
 pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Result<Measured, Error> {
     let mut gathered: Vec<Vec<Gathered>> = engines.iter().map(|_| runs.iter().map(|_| Gathered::default()).collect()).collect();
     let mut sweep = Sweep::new(plan.cold_caches);
-    let passes = plan.rounds * engines.len() * runs.len();
+    let ahead = engines.iter().filter(|engine| compiles_ahead(engine.mode())).count();
+    let passes = (plan.rounds * engines.len() + ahead) * runs.len();
     let mut done = 0;
-    for (engine, gathered) in engines.iter().zip(&mut gathered) {
-        if engine.mode() != Mode::Interpreter {
-            runs.iter().zip(gathered).for_each(|(run, gathered)| gathered.compiled(&engine.replay(run, false)));
+    let mut one_more = || {
+        done += 1;
+        (plan.progress)(done, passes);
+    };
+    for (engine, gathered) in engines.iter().zip(&mut gathered).filter(|(engine, _)| compiles_ahead(engine.mode())) {
+        for (run, gathered) in runs.iter().zip(gathered) {
+            gathered.compiled(&engine.replay(run, false));
+            one_more();
         }
     }
     for round in 0..plan.rounds {
@@ -96,8 +102,7 @@ pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Re
                 gathered.round_ms.push(pass.elapsed.as_secs_f64() * 1e3);
                 gathered.compiled(&pass);
                 gathered.last = pass;
-                done += 1;
-                (plan.progress)(done, passes);
+                one_more();
             }
         }
     }
@@ -107,6 +112,11 @@ pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Re
     let found = compare(&mut gathered);
     let explanation = found.map(|found| explain(runs, engines, &found));
     Ok(Measured { report: report(runs, engines, gathered), explanation })
+}
+
+/// Whether a mode compiles everything before it is measured.
+fn compiles_ahead(mode: Mode) -> bool {
+    mode == Mode::Jit
 }
 
 /// Fails if a transaction was refused in the first mode.

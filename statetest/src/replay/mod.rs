@@ -12,5 +12,5 @@ mod load;
 mod measure;
 
 pub use execute::{Pass, execute, trace};
-pub use load::{Run, SystemCalls, Transaction, load};
+pub use load::{Run, SystemCalls, Transaction, load, parse};
 pub use measure::{Measured, Plan, measure};

@@ -46,11 +46,12 @@ impl Figures {
     }
 
     fn bounded(&mut self, name: &str, value: Option<f64>, bound: f64, relation: &str, holds: impl Fn(f64) -> bool) {
-        let rounded = value.map(|value| (value * 1000.0).round() / 1000.0);
+        let round = |value: f64| (value * 1000.0).round() / 1000.0;
+        let rounded = value.map(round);
         self.figure(name, rounded);
         if !value.is_some_and(holds) {
             let found = rounded.map_or_else(|| "not known".to_owned(), |value| value.to_string());
-            self.fails(format!("{name} is {found}, not {relation} {bound}"));
+            self.fails(format!("{name} is {found}, not {relation} {}", round(bound)));
         }
     }
 }

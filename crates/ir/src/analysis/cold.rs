@@ -10,70 +10,80 @@ use crate::{
     analysis::{
         blocks::{Blocks, Exit},
         flow::Flow,
+        loops::predecessors,
     },
     bytecode::Code,
     compile::Config,
     opcodes::{Class, byte},
 };
 
-const UNVISITED: u32 = u32::MAX;
-const NOT_COLD: u32 = u32::MAX - 1;
-
 /// Finds the cold blocks.
 pub fn cold(code: &Code, blocks: &Blocks, flow: &Flow, config: &Config) -> Vec<bool> {
-    // Instructions until the end for cold blocks; successors in front of a block are looked at again until nothing changes,
-    // at most as often as a chain may be long.
-    let mut lengths = vec![UNVISITED; blocks.list.len()];
-    let limit = config.limits.cold_instructions_max;
-    loop {
-        let mut changed = false;
-        for number in (0..blocks.list.len()).rev() {
-            if lengths[number] != UNVISITED {
-                continue;
+    let count = blocks.list.len();
+    let successors: Vec<Vec<usize>> = (0..count).map(|number| successors(number, code, blocks, flow)).collect();
+    let predecessors = predecessors(&successors);
+    // A block is decided when all its successors are; those that lead into a cycle never are, and not cold.
+    let mut undecided: Vec<usize> = successors.iter().map(Vec::len).collect();
+    let mut lengths: Vec<Option<u32>> = vec![None; count];
+    let mut work: Vec<usize> = (0..count).filter(|number| undecided[*number] == 0).collect();
+    while let Some(number) = work.pop() {
+        let length = chain_len(number, code, blocks, flow, (&successors[number], &lengths));
+        lengths[number] = length.filter(|length| *length <= config.limits.cold_instructions_max);
+        for before in &predecessors[number] {
+            undecided[*before] -= 1;
+            if undecided[*before] == 0 {
+                work.push(*before);
             }
-            let length = chain_len(number, code, blocks, flow, &lengths);
-            if length == UNVISITED {
-                continue;
-            }
-            lengths[number] = if length <= limit { length } else { NOT_COLD };
-            changed = true;
-        }
-        if !changed {
-            break;
         }
     }
-    lengths.into_iter().map(|length| length < NOT_COLD).collect()
+    lengths.into_iter().map(|length| length.is_some()).collect()
 }
 
-/// Instructions from the block's start to the end of its chain; [`NOT_COLD`], or [`UNVISITED`] while a successor is unknown.
-fn chain_len(number: usize, code: &Code, blocks: &Blocks, flow: &Flow, lengths: &[u32]) -> u32 {
+/// The blocks on which it depends whether this one is cold.
+fn successors(number: usize, code: &Code, blocks: &Blocks, flow: &Flow) -> Vec<usize> {
+    let next = (number + 1 < blocks.list.len()).then_some(number + 1);
+    let targets = || flow.blocks[number].targets.iter().copied();
+    match blocks.list[number].exit {
+        _ if !is_harmless(number, code, blocks) => vec![],
+        Exit::FallThrough => next.into_iter().collect(),
+        Exit::Jump => targets().collect(),
+        Exit::JumpIf => targets().chain(next).collect(),
+        Exit::Leave | Exit::Finish | Exit::Custom | Exit::Suspend => vec![],
+    }
+}
+
+/// C2.
+fn is_harmless(number: usize, code: &Code, blocks: &Blocks) -> bool {
     let block = &blocks.list[number];
-    let instructions = &code.instructions[block.first..block.end];
-    let own = instructions.len() as u32;
-    let harmless = instructions.iter().all(|instruction| {
+    code.instructions[block.first..block.end].iter().all(|instruction| {
         instruction.opcode.is_none_or(|opcode| match opcode.class {
             Class::Finish => instruction.byte == byte::REVERT,
             Class::Builtin => matches!(instruction.byte, byte::RETURNDATACOPY | byte::CODECOPY | byte::CALLDATACOPY),
             Class::Table | Class::Suspend | Class::FinishTable | Class::Exp => false,
             _ => true,
         })
-    });
-    if !harmless {
-        return NOT_COLD;
-    }
-    let after = |successor: usize| match lengths.get(successor) {
-        Some(length) if *length < NOT_COLD => length + own,
-        Some(length) => *length,
-        None => NOT_COLD,
+    })
+}
+
+/// Instructions from the block's start to the end of its chain; none when it is not cold.
+fn chain_len(
+    number: usize,
+    code: &Code,
+    blocks: &Blocks,
+    flow: &Flow,
+    (successors, lengths): (&[usize], &[Option<u32>]),
+) -> Option<u32> {
+    let block = &blocks.list[number];
+    let own = (block.end - block.first) as u32;
+    let is_open = match block.exit {
+        Exit::Custom | Exit::Suspend => true,
+        Exit::Jump | Exit::JumpIf => flow.blocks[number].dynamic,
+        Exit::FallThrough => successors.is_empty(),
+        Exit::Leave | Exit::Finish => false,
     };
-    let row = &flow.blocks[number];
-    match block.exit {
-        Exit::Leave => own,
-        Exit::Finish => own,
-        Exit::Custom | Exit::Suspend => NOT_COLD,
-        Exit::FallThrough => after(number + 1),
-        Exit::Jump | Exit::JumpIf if row.dynamic => NOT_COLD,
-        Exit::Jump => row.targets.iter().map(|target| after(*target)).max().unwrap_or(own),
-        Exit::JumpIf => row.targets.iter().map(|target| after(*target)).chain([after(number + 1)]).max().unwrap_or(NOT_COLD),
+    if is_open || !is_harmless(number, code, blocks) {
+        return None;
     }
+    let longest = successors.iter().try_fold(0, |longest: u32, next| Some(longest.max(lengths[*next]?)))?;
+    Some(own + longest)
 }

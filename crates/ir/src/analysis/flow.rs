@@ -3,19 +3,21 @@
 //! in   blocks, decoded code, budgets
 //! out  [`Flow`]: per block the stack heights it is reached with, its successors, and the entries from outside
 //!
-//! An abstract stack keeps constants that are valid jump destinations (return addresses) and forgets everything else. A block is
-//! run once for every different abstract stack it is reached with, so that each call of an internal function returns to its
-//! own caller.
+//! An abstract stack keeps, for every entry, the jump destination that it holds (a return address), and forgets everything else.
+//! A block is run once for every different abstract stack it is reached with, so that each call of an internal function returns
+//! to its own caller.
 //!
-//! W1  Per block at most `contexts_per_block_max` stacks are kept apart; further ones are merged into one that covers them.
-//! W2  A merged stack that keeps changing is widened to heights 0..=1024, so that the work ends.
-//! W3  When the budget of steps is spent, jumps that were not run stay without an edge and are dispatched (A1).
-//! W4  Heights are right for every compiled edge; entries from outside are guarded by them.
+//! W1  Per block at most `contexts_per_block_max` stacks are kept apart, and the work is at most
+//!     `flow_steps_per_instruction_max`. Beyond either bound the precise analysis is given up as a whole.
+//! W2  The coarse analysis knows only what stands in one block: stacks of any height, targets pushed in front of their jump.
+//!     Every other jump is dispatched to guarded roots (A1).
+//! W3  Heights are right for every compiled edge; entries from outside are guarded by them.
 
 use crate::{
     analysis::blocks::{Blocks, Exit},
     bytecode::Code,
     compile::Config,
+    function::PureOp,
     opcodes::{self, Class},
 };
 use alloy_primitives::U256;
@@ -23,15 +25,15 @@ use std::collections::{BTreeSet, HashSet};
 
 /// Greatest stack height.
 pub const STACK_LIMIT: u16 = 1024;
+/// An entry that holds no known jump destination.
 const UNKNOWN: u32 = u32::MAX;
-const MERGES_BEFORE_WIDENING: u32 = 6;
 
 /// An abstract stack: its height lies between the two bounds, and `tops` are the topmost entries, the top last.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct State {
     height_min: u16,
     height_max: u16,
-    /// Jump destinations, or [`UNKNOWN`]; entries below are unknown.
+    /// Entries below are unknown.
     tops: Vec<u32>,
 }
 
@@ -57,8 +59,9 @@ impl State {
     }
 
     fn swap(&mut self, depth: usize) {
-        while self.tops.len() <= depth {
-            self.tops.insert(0, UNKNOWN);
+        if self.tops.len() <= depth {
+            let missing = depth + 1 - self.tops.len();
+            self.tops.splice(0..0, std::iter::repeat_n(UNKNOWN, missing));
         }
         let top = self.tops.len() - 1;
         self.tops.swap(top, top - depth);
@@ -68,23 +71,6 @@ impl State {
     fn normalise(&mut self) {
         let known = self.tops.iter().position(|entry| *entry != UNKNOWN).unwrap_or(self.tops.len());
         self.tops.drain(..known);
-    }
-
-    /// Widens this stack so that it covers the other; true when that changed it.
-    fn merge(&mut self, other: &Self) -> bool {
-        let before = self.clone();
-        self.height_min = self.height_min.min(other.height_min);
-        self.height_max = self.height_max.max(other.height_max);
-        let depth = self.tops.len().min(other.tops.len());
-        self.tops.drain(..self.tops.len() - depth);
-        let offset = other.tops.len() - depth;
-        for (entry, theirs) in self.tops.iter_mut().zip(&other.tops[offset..]) {
-            if entry != theirs {
-                *entry = UNKNOWN;
-            }
-        }
-        self.normalise();
-        *self != before
     }
 }
 
@@ -105,13 +91,6 @@ pub struct BlockFlow {
     pub dispatched: bool,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Contexts {
-    exact: HashSet<State>,
-    merged: Option<State>,
-    merges: u32,
-}
-
 /// The result of the analysis.
 #[derive(Debug, Clone)]
 pub struct Flow {
@@ -119,6 +98,8 @@ pub struct Flow {
     pub blocks: Vec<BlockFlow>,
     /// Whether any jump is dispatched.
     pub any_dynamic: bool,
+    /// Abstract steps that were taken: instructions run, and stack entries carried from block to block.
+    pub steps: u64,
 }
 
 struct Run<'a> {
@@ -126,22 +107,38 @@ struct Run<'a> {
     blocks: &'a Blocks,
     config: &'a Config,
     flow: Vec<BlockFlow>,
-    contexts: Vec<Contexts>,
+    contexts: Vec<HashSet<State>>,
     pending: Vec<(usize, State)>,
     steps_left: u64,
+    steps: u64,
+    /// Whether stacks are told apart; otherwise nothing is known of them.
+    precise: bool,
+    overflowed: bool,
 }
 
 /// Runs the analysis.
 pub fn flow(code: &Code, blocks: &Blocks, config: &Config) -> Flow {
+    let (precise, overflowed) = run(code, blocks, config, true);
+    if !overflowed {
+        return precise;
+    }
+    let (coarse, _) = run(code, blocks, config, false);
+    Flow { steps: coarse.steps + precise.steps, ..coarse }
+}
+
+fn run(code: &Code, blocks: &Blocks, config: &Config, precise: bool) -> (Flow, bool) {
     let budget = u64::from(config.limits.flow_steps_per_instruction_max) * code.instructions.len() as u64 + 4096;
     let mut run = Run {
         code,
         blocks,
         config,
         flow: vec![BlockFlow::default(); blocks.list.len()],
-        contexts: vec![Contexts::default(); blocks.list.len()],
+        contexts: vec![HashSet::new(); blocks.list.len()],
         pending: vec![],
         steps_left: budget,
+        steps: 0,
+        precise,
+        overflowed: false,
     };
     run.arrive(0, State::unknown(0, 0));
     run.drain();
@@ -150,12 +147,15 @@ pub fn flow(code: &Code, blocks: &Blocks, config: &Config) -> Flow {
         run.drain();
     }
     let any_dynamic = run.flow.iter().any(|block| block.reached && block.dynamic);
-    Flow { blocks: run.flow, any_dynamic }
+    (Flow { blocks: run.flow, any_dynamic, steps: run.steps }, run.overflowed)
 }
 
 impl Run<'_> {
     /// Notes that a block is reached with a stack, and queues it when that is news.
     fn arrive(&mut self, block: usize, mut state: State) {
+        if !self.precise && block != 0 {
+            state = State::unknown(0, STACK_LIMIT);
+        }
         state.normalise();
         let row = &mut self.flow[block];
         if row.reached {
@@ -165,36 +165,22 @@ impl Run<'_> {
             (row.reached, row.height_min, row.height_max) = (true, state.height_min, state.height_max);
         }
         let contexts = &mut self.contexts[block];
-        if contexts.exact.contains(&state) {
+        if contexts.contains(&state) {
             return;
         }
-        let room = contexts.exact.len() < self.config.limits.contexts_per_block_max as usize;
-        if room && self.steps_left > 0 {
-            contexts.exact.insert(state.clone());
-            self.pending.push((block, state));
-            return;
+        if self.precise {
+            let room = contexts.len() < self.config.limits.contexts_per_block_max as usize;
+            self.overflowed |= !room || self.steps_left == 0;
         }
-        let merged = match &mut contexts.merged {
-            None => contexts.merged.insert(state),
-            Some(merged) => {
-                if !merged.merge(&state) {
-                    return;
-                }
-                contexts.merges += 1;
-                if contexts.merges > MERGES_BEFORE_WIDENING || self.steps_left == 0 {
-                    *merged = State::unknown(0, STACK_LIMIT);
-                }
-                merged
-            }
-        };
-        let row = &mut self.flow[block];
-        row.height_min = row.height_min.min(merged.height_min);
-        row.height_max = row.height_max.max(merged.height_max);
-        self.pending.push((block, merged.clone()));
+        contexts.insert(state.clone());
+        self.pending.push((block, state));
     }
 
     fn drain(&mut self) {
         while let Some((block, state)) = self.pending.pop() {
+            if self.overflowed {
+                return;
+            }
             self.run_block(block, state);
         }
     }
@@ -216,7 +202,9 @@ impl Run<'_> {
 
     fn run_block(&mut self, number: usize, mut state: State) {
         let block = &self.blocks.list[number];
-        self.steps_left = self.steps_left.saturating_sub((block.end - block.first) as u64);
+        let steps = (block.end - block.first + state.tops.len()) as u64;
+        self.steps += steps;
+        self.steps_left = self.steps_left.saturating_sub(steps);
         // Below what the block needs it leaves, so behind the check the height is at least that; likewise above.
         state.height_min = state.height_min.max(block.needs);
         let room = STACK_LIMIT.saturating_sub(block.grows);
@@ -232,10 +220,18 @@ impl Run<'_> {
                 break;
             }
             match opcode.class {
-                Class::Push => state.push(self.destination(instruction.immediate)),
+                Class::Push => {
+                    let entry = self.destination(instruction.immediate);
+                    state.push(entry);
+                }
                 Class::Dup(depth) => state.push(state.peek(usize::from(depth) - 1)),
                 Class::Swap(depth) => state.swap(usize::from(depth)),
                 Class::Jump | Class::JumpIf => break,
+                // Compilers cut internal function pointers to 32 bits; a jump compares its target, so a guess does no harm.
+                Class::Pure(PureOp::And) => {
+                    let (a, b) = (state.pop(), state.pop());
+                    state.push(if a == UNKNOWN { b } else { a });
+                }
                 _ => {
                     for _ in 0..opcode.inputs {
                         state.pop();

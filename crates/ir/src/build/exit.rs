@@ -28,6 +28,10 @@ impl Builder<'_> {
             Exit::Leave => Terminator::Leave(self.leave(LeaveReason::Invalid, last.pc)),
             Exit::Finish => {
                 let table = last.opcode.is_some_and(|opcode| opcode.class == Class::FinishTable);
+                // Nobody sees the stack afterwards, operands aside.
+                let inputs = last.opcode.map_or(0, |opcode| i32::from(opcode.inputs));
+                let top = self.path.top;
+                self.path.slots.retain(|slot, _| *slot >= top - inputs);
                 Terminator::Finish(self.host_call(last.byte, last.pc, if table { Via::Table } else { Via::Builtin }))
             }
             Exit::Suspend => self.suspend(source, Via::Table),
@@ -46,17 +50,23 @@ impl Builder<'_> {
     fn suspend(&mut self, source: usize, via: Via) -> Terminator {
         let last = &self.code.instructions[self.blocks.list[source].end - 1];
         let (inputs, outputs) = last.opcode.map_or((0, 0), |opcode| (i32::from(opcode.inputs), i32::from(opcode.outputs)));
-        let call = self.host_call(last.byte, last.pc, via);
+        let charged = if via == Via::Table { u32::from(self.config.gas[usize::from(last.byte)]) } else { 0 };
+        self.path.rest += charged;
         if source + 1 == self.blocks.list.len() {
             return Terminator::Leave(self.leave(LeaveReason::Uncompiled, last.pc));
         }
+        if via == Via::Table {
+            self.check_root_height(source + 1, last.pc, self.path.top - inputs + outputs);
+        }
+        self.path.rest -= charged;
+        let call = self.host_call(last.byte, last.pc, via);
         if via == Via::Table {
             self.path.drop_top(inputs);
             self.path.top += outputs;
         }
         self.path.slots.clear();
-        let next = self.edge(source + 1);
-        Terminator::Suspend { call, next }
+        let block = self.root_block(source + 1);
+        Terminator::Suspend { call, next: Edge { block, top: self.path.top, args: vec![] } }
     }
 
     /// An edge to a block: a root is given what it wants, any other block goes on with the path.
@@ -67,6 +77,7 @@ impl Builder<'_> {
             return Edge { block, top: 0, args: vec![] };
         }
         let block = self.root_block(target);
+        self.check_root_height(target, self.blocks.list[target].pc, self.path.top);
         let params = self.params(block);
         self.store_dirty(&params);
         let args = params.iter().map(|slot| self.slot(*slot)).collect();
@@ -124,6 +135,9 @@ impl Builder<'_> {
         }
         let after = std::mem::replace(&mut self.path, before);
         self.path.rest += gas;
+        if !self.plan.compared[source] && !self.plan.any_dispatch {
+            return Terminator::Leave(self.leave(LeaveReason::Jump, pc));
+        }
         if !self.plan.compared[source] {
             self.store_dirty(&[]);
             self.path.sync.valid = false;

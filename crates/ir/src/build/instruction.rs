@@ -116,6 +116,9 @@ impl Builder<'_> {
         if let Some(number) = self.path.narrow.get(&word) {
             return *number;
         }
+        if self.path.narrow.len() >= self.config.limits.path_addresses_max as usize {
+            self.path.narrow.clear();
+        }
         let number = self.define(Inst::Narrow(word, leave));
         self.path.narrow.insert(word, number);
         number

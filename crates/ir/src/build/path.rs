@@ -40,6 +40,8 @@ pub struct Path {
     pub slots: BTreeMap<i32, Slot>,
     /// Stack height, as the slot one above the top.
     pub top: i32,
+    /// Least and greatest stack height at the root, as far as facts and checks on the way tell.
+    pub heights: (i32, i32),
     /// Where leaves may go back to.
     pub sync: Sync,
     /// Gas charged for instructions of the section not yet executed.
@@ -59,6 +61,11 @@ impl Path {
     pub fn drop_top(&mut self, count: i32) {
         self.top -= count;
         self.slots.split_off(&self.top);
+    }
+
+    /// Forgets entries, which are at home, deeper than this below the top.
+    pub fn forget_below(&mut self, depth: usize) {
+        self.slots = self.slots.split_off(&(self.top - depth as i32));
     }
 
     /// The slots whose homes are stale, below the top.

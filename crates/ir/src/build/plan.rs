@@ -27,6 +27,8 @@ pub struct Plan {
     pub dispatch: Vec<bool>,
     /// Per block: its jump is compared with its targets; otherwise it is dispatched.
     pub compared: Vec<bool>,
+    /// Whether there is a block that computed jumps may arrive at.
+    pub any_dispatch: bool,
     /// Loops over the compiled edges.
     pub loops: Loops,
 }
@@ -42,6 +44,7 @@ pub fn plan(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &C
             row.targets.iter().filter(|target| !cold[**target]).for_each(|target| dispatch[*target] = true);
         }
     }
+    let any_dispatch = (0..count).any(|block| dispatch[block] && flow.blocks[block].reached);
     let successors: Vec<Vec<usize>> = (0..count).map(|block| successors(block, blocks, flow, cold, &compared)).collect();
     let predecessors = predecessors(&successors);
     let after_host: Vec<bool> = (0..count)
@@ -62,7 +65,7 @@ pub fn plan(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &C
                 || (root[block] && is_destination(block) && (loops.head[block] || config.force_leaves))
         })
         .collect();
-    Plan { root, entry, dispatch, compared, loops }
+    Plan { root, entry, dispatch, compared, any_dispatch, loops }
 }
 
 /// The compiled edges out of a block.

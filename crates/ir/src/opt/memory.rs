@@ -14,47 +14,63 @@ const FACT_BYTES_MAX: u64 = 1 << 16;
 /// Computed addresses remembered on one way, so that the work stays linear.
 const CHECKED_MAX: usize = 16;
 
+/// How often the fact of a root may shrink before it is given up, so that the work stays linear.
+const CHANGES_MAX: u8 = 8;
+
 /// Removes checks that always pass.
 pub fn run(function: &mut Function) {
     let numbers = numbers(function);
-    let mut facts: Vec<u64> = function.blocks.iter().map(|block| if block.root.is_some() { FACT_BYTES_MAX } else { 0 }).collect();
-    if let Some(first) = facts.first_mut() {
-        *first = 0;
-    }
-    // Facts start too large and only shrink, to values that stand in the code, so this ends; the bound keeps it linear.
-    for round in 0.. {
-        let mut incoming = vec![u64::MAX; facts.len()];
-        walk(function, &facts, &numbers, &mut |_, _, _| false, &mut |target, reach| {
-            incoming[target.index()] = incoming[target.index()].min(reach);
-        });
-        let mut changed = false;
-        for (block, data) in function.blocks.iter().enumerate() {
-            let Some(root) = &data.root else { continue };
-            let outside = root.dispatch || root.entry == Some(0);
-            let fact = if outside || round >= 16 { 0 } else { facts[block].min(incoming[block]) };
-            changed |= fact != facts[block];
-            facts[block] = fact;
-        }
-        if !changed {
-            break;
-        }
-    }
+    let facts = facts(function, &numbers);
     let mut removed = vec![];
-    walk(function, &facts, &numbers, &mut |block, index, covered| {
-        if covered {
-            removed.push((block, index));
-        }
-        covered
-    }, &mut |_, _| {});
-    removed.sort_unstable();
-    for (block, index) in removed.into_iter().rev() {
-        function.blocks[block].insts.remove(index);
+    for (block, fact) in facts.iter().enumerate().filter(|(block, _)| function.blocks[*block].root.is_some()) {
+        let check = &mut |block, index, covered| {
+            if covered {
+                removed.push((block, index));
+            }
+            covered
+        };
+        walk(function, (block, *fact), &numbers, check, &mut |_, _| {});
+    }
+    let mut removed: std::collections::HashSet<(usize, usize)> = removed.into_iter().collect();
+    for (number, block) in function.blocks.iter_mut().enumerate() {
+        let mut index = 0;
+        block.insts.retain(|_| {
+            index += 1;
+            !removed.remove(&(number, index - 1))
+        });
     }
     for (block, fact) in facts.into_iter().enumerate() {
         if let Some(root) = &mut function.blocks[block].root {
             root.memory_min = fact as u32;
         }
     }
+}
+
+/// The bytes that memory has at least where each root is entered (M2).
+fn facts(function: &Function, numbers: &[Option<u64>]) -> Vec<u64> {
+    // A root that no way was followed to yet has no fact; each further way can only make it smaller.
+    let mut facts: Vec<Option<u64>> = vec![None; function.blocks.len()];
+    let mut changes = vec![0_u8; function.blocks.len()];
+    let mut work = vec![];
+    for (block, data) in function.blocks.iter().enumerate() {
+        if data.root.as_ref().is_some_and(|root| root.dispatch || root.entry == Some(0)) {
+            facts[block] = Some(0);
+            work.push(block);
+        }
+    }
+    while let Some(block) = work.pop() {
+        let fact = facts[block].unwrap_or(0);
+        walk(function, (block, fact), numbers, &mut |_, _, _| false, &mut |target, reach| {
+            let target = target.index();
+            if facts[target].is_some_and(|fact| fact <= reach) {
+                return;
+            }
+            changes[target] += 1;
+            facts[target] = Some(if changes[target] > CHANGES_MAX { 0 } else { reach });
+            work.push(target);
+        });
+    }
+    facts.into_iter().map(|fact| fact.unwrap_or(0)).collect()
 }
 
 /// Constant numbers by value.
@@ -68,27 +84,22 @@ fn numbers(function: &Function) -> Vec<Option<u64>> {
     numbers
 }
 
-/// Walks from every root with its fact; tells each check whether it is covered, and each root what its edges bring.
+/// Walks from a root with its fact; tells each check whether it is covered, and each root what its edges bring.
 fn walk(
     function: &Function,
-    facts: &[u64],
+    (root, fact): (usize, u64),
     numbers: &[Option<u64>],
     check: &mut dyn FnMut(usize, usize, bool) -> bool,
     arrive: &mut dyn FnMut(Block, u64),
 ) {
-    let mut work: Vec<(usize, u64, Vec<Value>)> = vec![];
-    for (block, data) in function.blocks.iter().enumerate() {
-        if data.root.is_some() {
-            work.push((block, facts[block], vec![]));
-        }
-    }
+    let mut work: Vec<(usize, u64, Vec<Value>)> = vec![(root, fact, vec![])];
     while let Some((block, mut reach, mut checked)) = work.pop() {
         for (index, (_, inst)) in function.blocks[block].insts.iter().enumerate() {
             let Inst::Reach { address, length, .. } = inst else { continue };
             match numbers[address.index()] {
                 Some(number) => {
-                    check(block, index, number + u64::from(*length) <= reach);
-                    reach = reach.max(number + u64::from(*length));
+                    check(block, index, number.saturating_add(u64::from(*length)) <= reach);
+                    reach = reach.max(number.saturating_add(u64::from(*length)));
                 }
                 // Only whole words are remembered, so that a byte's check covers no word.
                 None => {

@@ -133,23 +133,40 @@ fn given(random: &mut Random, code: Vec<u8>) -> Given {
     Given { code, fork, call_data, gas: gas as u64 }
 }
 
+/// The configuration of the fork, often with limits so low that they are met.
+fn settings(random: &mut Random, fork: Fork) -> Config {
+    let mut config = config(fork);
+    if random.below(2) == 0 {
+        let limits = &mut config.limits;
+        limits.contexts_per_block_max = *random.pick(&[1, 2, 400]);
+        limits.flow_steps_per_instruction_max = *random.pick(&[0, 1, 400]);
+        limits.switch_cases_max = *random.pick(&[0, 1, 24]);
+        limits.cold_instructions_max = *random.pick(&[0, 64]);
+        limits.loop_params_max = *random.pick(&[0, 1, 6]);
+        limits.path_slots_max = *random.pick(&[1, 3, 8]);
+        limits.path_addresses_max = *random.pick(&[1, 64]);
+    }
+    config
+}
+
 #[test]
 fn generated_programs_end_as_in_revm() {
-    for_seeds(1500, |seed| {
+    for_seeds(2000, |seed| {
         let mut random = Random::new(seed);
         let code = snippets::program_bytes(&mut random);
         let given = given(&mut random, code);
-        check_building(&given, &config(given.fork), seed);
+        let config = settings(&mut random, given.fork);
+        check_building(&given, &config, seed);
     });
 }
 
 #[test]
 fn generated_programs_with_forced_leaves_end_as_in_revm() {
-    for_seeds(800, |seed| {
+    for_seeds(2000, |seed| {
         let mut random = Random::new(seed ^ 0xf0f0);
         let code = snippets::program_bytes(&mut random);
         let given = given(&mut random, code);
-        let config = Config { force_leaves: true, ..config(given.fork) };
+        let config = Config { force_leaves: true, ..settings(&mut random, given.fork) };
         check_building(&given, &config, seed);
     });
 }
@@ -160,11 +177,35 @@ fn random_bytes_end_as_in_revm() {
         let mut random = Random::new(seed ^ 0xabcd);
         let code = snippets::noise(&mut random);
         let given = given(&mut random, code);
-        let mut config = config(given.fork);
+        let mut config = settings(&mut random, given.fork);
         config.force_leaves = seed % 5 == 0;
         if seed % 7 == 0 {
             config.custom[random.below(4)] = random.next() & random.next() & random.next();
         }
         check_building(&given, &config, seed);
     });
+}
+
+/// A function that is called from two stack heights, and entered from outside with the return address of one and the height of
+/// the other: what lies behind the return must not believe the height that the analysis saw there.
+#[test]
+fn a_return_address_tells_no_height_when_the_function_is_entered_from_outside() {
+    let code = crate::assembler::assemble(&format!(
+        "PUSH1 0x00\nCALLDATALOAD\nPUSH2 @second\nJUMPI\n\
+         PUSH2 @low\nPUSH2 @f\nJUMP\n\
+         second:\nJUMPDEST\n{junk}PUSH1 0x20\nCALLDATALOAD\nPUSH2 @third\nJUMPI\nPUSH2 @high\nPUSH2 @f\nJUMP\n\
+         third:\nJUMPDEST\nPUSH2 @low\nPUSH1 0x40\nCALLDATALOAD\nJUMP\n\
+         f:\nJUMPDEST\nJUMP\n\
+         low:\nJUMPDEST\n{pushes}STOP\n\
+         high:\nJUMPDEST\nSTOP\n",
+        junk = "PUSH1 0x01\n".repeat(20),
+        pushes = "CALLER\n".repeat(1010),
+    ));
+    let f = code.len() - 1012 - 2 - 2;
+    assert_eq!(code[f..f + 2], [0x5b, 0x56], "the function stands there");
+    let mut call_data = vec![1; 96];
+    call_data[64..].copy_from_slice(&U256::from(f).to_be_bytes::<32>());
+    let given = Given { code, fork: Fork::Osaka, call_data, gas: 100_000 };
+    check_building(&given, &Config { verify: false, ..config(Fork::Osaka) }, 0);
+    assert_eq!(Machine::new(&given).run().result, InstructionResult::StackOverflow);
 }

@@ -58,7 +58,7 @@ pub struct End {
     pub result: InstructionResult,
     /// What it returned.
     pub output: Bytes,
-    /// Gas left, stack, memory.
+    /// Gas left and memory.
     pub frame: Frame,
     /// Gas to refund.
     pub refund: i64,
@@ -127,11 +127,6 @@ impl Machine {
         self.interpreter.memory.context_memory_mut().copy_from_slice(&frame.memory);
     }
 
-    /// Static gas of an opcode.
-    pub fn static_gas(&self, opcode: u8) -> u64 {
-        self.gas[usize::from(opcode)].into()
-    }
-
     /// Where the machine stands.
     pub fn pc(&self) -> usize {
         self.interpreter.bytecode.pc()
@@ -176,12 +171,12 @@ impl Machine {
         }
     }
 
-    /// Ends the frame with the result of the last instruction.
+    /// Ends the frame with the result of the last instruction. What is left on the stack means nothing then, and is forgotten.
     pub fn finish(&mut self, error: InstructionResult) -> End {
         if self.interpreter.bytecode.action().is_none() {
             self.interpreter.halt(error);
         }
-        let frame = self.frame();
+        let frame = Frame { stack: vec![], ..self.frame() };
         match self.interpreter.take_next_action() {
             InterpreterAction::Return(result) => {
                 End { result: result.result, output: result.output, frame, refund: self.interpreter.gas.refunded() }

@@ -3,8 +3,15 @@
 use crate::{assembler::assemble, random::Random};
 use std::fmt::Write as _;
 
-/// Bytes of which many are opcodes, pushes of small numbers and jumps.
+/// Bytes of which many are opcodes, pushes of small numbers and jumps; none is DIFFICULTY, for which revm's dummy host has no
+/// value.
 pub fn noise(random: &mut Random) -> Vec<u8> {
+    let mut code = raw_noise(random);
+    code.iter_mut().filter(|byte| **byte == 0x44).for_each(|byte| *byte = 0x45);
+    code
+}
+
+fn raw_noise(random: &mut Random) -> Vec<u8> {
     let len = 1 + random.below(160);
     if random.below(4) == 0 {
         return random.bytes(len);
@@ -30,7 +37,8 @@ pub fn program(random: &mut Random) -> String {
     let functions = 1 + random.below(3);
     let mut writer = Writer { random, text: String::new(), labels: 0, functions, depth: 0 };
     let statements = 2 + writer.random.below(10);
-    for _ in 0..writer.random.below(4) {
+    let depth = *writer.random.pick(&[0, 2, 4, 18]);
+    for _ in 0..depth {
         writer.push();
     }
     for _ in 0..statements {
@@ -91,7 +99,9 @@ impl Writer<'_> {
     }
 
     fn statement(&mut self, nesting: usize) {
-        match self.random.below(16) {
+        match self.random.below(18) {
+            16 => self.increment(),
+            17 => self.observe_and_grow(),
             0..=3 => self.operation(),
             4 => self.push(),
             5 => self.shuffle(),
@@ -165,6 +175,20 @@ impl Writer<'_> {
             self.line(&format!("PUSH2 {offset:#x}\n{name}"));
         }
         if name == "MLOAD" { self.depth += 1 } else { self.depth -= 1 }
+    }
+
+    /// Reads memory and writes it back changed: executing this twice shows.
+    fn increment(&mut self) {
+        let offset = 32 * self.random.below(4);
+        self.line(&format!("PUSH1 0x01\nPUSH1 {offset:#x}\nMLOAD\nADD\nPUSH1 {offset:#x}\nMSTORE"));
+    }
+
+    /// Looks at gas or memory, then pays for more memory: executing this twice shows.
+    fn observe_and_grow(&mut self) {
+        let name = *self.random.pick(&["GAS", "MSIZE"]);
+        let offset = 32 * self.random.below(100);
+        self.line(&format!("{name}\nPUSH2 {offset:#06x}\nMLOAD\nPOP"));
+        self.depth += 1;
     }
 
     fn observe(&mut self) {
@@ -279,8 +303,14 @@ impl Writer<'_> {
         self.line(&format!("PUSH2 @{target}\nPUSH1 {odd}\nCALLDATALOAD\nPUSH1 0xf8\nSHR\nXOR\nJUMP\n{label}:\nJUMPDEST"));
     }
 
+    /// Writes the stack to memory, so that it shows, and ends.
     fn end(&mut self) {
-        let end = *self.random.pick(&["STOP", "PUSH1 0x40\nPUSH1 0x00\nRETURN", "PUSH1 0x20\nPUSH1 0x20\nREVERT", "INVALID"]);
+        let len = 32 * self.depth;
+        for entry in 0..self.depth {
+            self.line(&format!("PUSH2 {:#06x}\nMSTORE", 32 * entry));
+        }
+        let whole = format!("PUSH2 {len:#06x}\nPUSH1 0x00\nRETURN");
+        let end = *self.random.pick(&[whole.as_str(), whole.as_str(), "STOP", "PUSH1 0x20\nPUSH1 0x20\nREVERT", "INVALID"]);
         self.line(end);
     }
 }

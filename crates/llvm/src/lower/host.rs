@@ -95,7 +95,7 @@ impl<'ctx> Lower<'ctx, '_> {
             return Ok(*block);
         }
         let back = self.builder.get_insert_block();
-        let (exit, top_phi, site_phi) = self.exit_block()?;
+        let (exit, site_phi) = self.root_exit(root, top)?;
         let block = self.context.append_basic_block(self.part_state()?.function, "leave");
         self.builder.position_at_end(block);
         for (slot, value) in &leave.stores {
@@ -103,7 +103,6 @@ impl<'ctx> Lower<'ctx, '_> {
             self.store_home(top, *slot, value)?;
         }
         self.builder.build_unconditional_branch(exit)?;
-        top_phi.add_incoming(&[(&top, block)]);
         site_phi.add_incoming(&[(&self.symbols.i32.const_int(u64::from(site), false), block)]);
         if leave.stores.is_empty() {
             self.part_mut()?.plain_leaves.insert((root, site), block);
@@ -112,6 +111,23 @@ impl<'ctx> Lower<'ctx, '_> {
             self.builder.position_at_end(back);
         }
         Ok(block)
+    }
+
+    /// The exit of the leaves of one root. Exits stand in two levels, since LLVM's work on a block grows with the square of the
+    /// ways into it.
+    fn root_exit(&mut self, root: usize, top: PointerValue<'ctx>) -> Result<(BasicBlock<'ctx>, PhiValue<'ctx>)> {
+        if let Some(exit) = self.part_state()?.root_exits.get(&root) {
+            return Ok(*exit);
+        }
+        let (exit, top_phi, site_phi) = self.exit_block()?;
+        let block = self.context.append_basic_block(self.part_state()?.function, "exits");
+        self.builder.position_at_end(block);
+        let site = self.builder.build_phi(self.symbols.i32, "site")?;
+        self.builder.build_unconditional_branch(exit)?;
+        top_phi.add_incoming(&[(&top, block)]);
+        site_phi.add_incoming(&[(&site.as_basic_value(), block)]);
+        self.part_mut()?.root_exits.insert(root, (block, site));
+        Ok((block, site))
     }
 
     /// The number of a leave row; equal rows share one.

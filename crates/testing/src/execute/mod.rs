@@ -5,4 +5,5 @@
 
 pub mod compare;
 pub mod database;
+mod panics;
 pub mod run;

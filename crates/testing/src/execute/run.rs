@@ -3,8 +3,6 @@
 //! in   the case's environment, an input, a gas limit
 //! out  [`Execution`]: the result, the state, the reads of the database; a panic of the EVM is caught and is an execution too
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use alloy_evm::{Evm, EvmEnv, EvmFactory};
 use alloy_primitives::{Address, B256, U256};
 use revm::{
@@ -18,7 +16,10 @@ use revm::{
     state::EvmState,
 };
 
-use super::database::{Read, RecordingDatabase};
+use super::{
+    database::{Read, RecordingDatabase},
+    panics::caught,
+};
 use crate::generate::case::{Case, GasLimit, Input, SENDER};
 
 /// A factory whose EVMs can run cases: Ethereum's transactions, forks and results.
@@ -111,20 +112,15 @@ where
     let database = evm.db_mut();
     database.reads.clear();
     database.failing_read = failing_read;
-    let outcome = catch_unwind(AssertUnwindSafe(|| evm.transact_raw(transaction)));
+    let outcome = caught(|| evm.transact_raw(transaction));
     let (result, state) = match outcome {
         Ok(Ok(outcome)) => (Ok(outcome.result), outcome.state),
         Ok(Err(error)) => (Err(error.to_string()), EvmState::default()),
-        Err(panic) => (Err(format!("panic: {}", panic_text(panic.as_ref()))), EvmState::default()),
+        Err(panic) => (Err(panic), EvmState::default()),
     };
     let database = evm.db_mut();
     database.failing_read = None;
     Execution { result, state, reads: std::mem::take(&mut database.reads) }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 /// The gas limit of an input in numbers. Starving ones are measured by running the transaction on `evm` with ample gas first.
@@ -140,7 +136,7 @@ where
     };
     let measured = execute(evm, transaction(case, input, ample), None);
     let Ok(result) = measured.result else { return ample };
-    let first = environment(case).cfg_env.gas_params.initial_tx_gas_for_tx(&transaction(case, input, ample), None);
+    let first = environment(case).cfg_env.gas_params.initial_tx_gas_for_tx(transaction(case, input, ample), None);
     let least = first.initial_regular_gas.max(first.floor_gas);
     let spent = result.gas().total_gas_spent();
     least + (spent.saturating_sub(least) as u128 * u128::from(share) / 65536) as u64

@@ -169,8 +169,8 @@ impl Builder<'_, '_> {
         self.apply(opcode, 0, usize::from(opcode == op::DUPN));
         self.assembler.raw(&[immediate]);
         // Each entry is looked at, or an exchange would not show.
-        for position in 0..PUSHED {
-            self.push_number(position + 1);
+        for position in 1..PUSHED {
+            self.push_number(position);
             self.apply(op::MUL, 2, 1);
             self.apply(op::XOR, 2, 1);
         }

@@ -1,0 +1,194 @@
+//! The command as a whole: exit status, output, reports, one line per error.
+//!
+//! in   the embedded fixtures of `statetest`, and broken copies of them
+//! out  what a user sees
+
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../statetest/fixtures").join(name)
+}
+
+/// A file of one test, below the folder for temporary files.
+fn temporary(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("hotevm-cli-{}-{name}", std::process::id()))
+}
+
+fn hotevm(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hotevm")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Runs a command that cannot do what was asked, and checks its one line.
+fn check_error(arguments: &[&str], part: &str) {
+    let output = hotevm(arguments);
+    let line = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{line}");
+    assert_eq!(text(&output.stdout), "", "{line}");
+    assert!(line.starts_with("hotevm: ") && line.ends_with('\n') && line.lines().count() == 1, "{line:?}");
+    assert!(line.contains(part), "{line:?}");
+}
+
+/// Runs a command with a report, and returns its status, output and report.
+fn reported(name: &str, arguments: &[&str]) -> (i32, String, Value) {
+    let path = temporary(name);
+    let output = hotevm(&[arguments, &["--json", path.to_str().unwrap()]].concat());
+    let report = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    fs::remove_file(&path).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), report)
+}
+
+#[test]
+fn state_tests_are_counted_and_reported() {
+    let path = fixture("state_tests");
+    let arguments = ["statetest", path.to_str().unwrap(), "--mode", "interpreter", "-j", "1"];
+    let (status, output, report) = reported("state.json", &arguments);
+    assert_eq!(status, 0);
+    assert!(output.starts_with("interpreter: 13 passed, 0 failed, 0 skipped; "), "{output}");
+    assert_eq!((&report["schema"], &report["mismatches"]), (&Value::from(1), &Value::from(0)));
+    let mode = &report["modes"][0];
+    assert_eq!((&mode["mode"], &mode["passed"]), (&Value::from("interpreter"), &Value::from(13)));
+    assert_eq!(mode["native_gas_share"], Value::Null);
+    assert_eq!(mode["failures"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_failing_test_makes_the_status_1() {
+    let path = temporary("wrong.json");
+    let suite = fs::read_to_string(fixture("state_tests/counter.json")).unwrap();
+    let mut wrong: Value = serde_json::from_str(&suite).unwrap();
+    wrong["made.py::counts"]["post"]["Osaka"][0]["hash"] = Value::from(format!("0x{}", "0".repeat(64)));
+    fs::write(&path, wrong.to_string()).unwrap();
+    let (status, output, report) = reported("failing.json", &["statetest", path.to_str().unwrap(), "--mode", "interpreter"]);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(status, 1);
+    assert!(output.contains("FAILED made.py::counts[Osaka/0/0/0]: state root 0x"), "{output}");
+    assert_eq!(report["modes"][0]["failures"][0]["name"], "made.py::counts[Osaka/0/0/0]");
+}
+
+#[test]
+fn block_tests_are_counted() {
+    let path = fixture("blockchain_tests");
+    let output = hotevm(&["blocktest", path.to_str().unwrap(), "--mode", "interpreter"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).starts_with("interpreter: 1 passed, 0 failed, 0 skipped; "));
+}
+
+#[test]
+fn a_replay_prints_a_line_per_run() {
+    let path = fixture("replay");
+    let arguments = ["replay", path.to_str().unwrap(), "--mode", "interpreter", "--rounds", "2", "--cold-caches"];
+    let (status, output, report) = reported("replay.json", &arguments);
+    assert_eq!(status, 0);
+    let lines: Vec<_> = output.lines().collect();
+    assert_eq!(lines.len(), 4, "{output}");
+    assert!(lines[1].starts_with("19500000 ") && lines[1].ends_with("  ok"));
+    assert!(lines[2].starts_with("counter ") && lines[3].starts_with("total interpreter: "));
+    let run = &report["runs"][0];
+    assert_eq!((&run["name"], &run["kind"]), (&Value::from("19500000"), &Value::from("block")));
+    let mode = run["modes"][0].as_object().unwrap();
+    let fields = [
+        "mode",
+        "rounds",
+        "first_ms",
+        "median_ms",
+        "min_ms",
+        "speedup",
+        "round_ms",
+        "native_gas_share",
+        "table_call_gas_share",
+        "init_code_gas_share",
+        "frames",
+        "eligible_frames",
+        "native_frames",
+        "leaves",
+        "compiled",
+        "compile_cpu_ms",
+        "code_bytes",
+        "gas_used_ok",
+        "receipts_root_ok",
+        "mismatches",
+    ];
+    assert!(fields.iter().all(|field| mode.contains_key(*field)), "{mode:?}");
+    assert_eq!((&mode["rounds"], &mode["gas_used_ok"]), (&Value::from(2), &Value::from(true)));
+    assert!(report["total"]["interpreter"]["median_ms"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn native_code_does_what_the_interpreter_does() {
+    for (subcommand, name) in [("statetest", "state_tests"), ("blocktest", "blockchain_tests"), ("replay", "replay")] {
+        let path = fixture(name);
+        let arguments = [subcommand, path.to_str().unwrap(), "--mode", "interpreter,jit"];
+        if cfg!(feature = "llvm") {
+            let output = hotevm(&arguments);
+            let printed = text(&output.stdout);
+            assert_eq!(output.status.code(), Some(0), "{printed}");
+            assert!(printed.contains("mismatches 0"), "{printed}");
+        } else {
+            check_error(&arguments, "mode jit is not available in this build");
+        }
+    }
+}
+
+#[test]
+fn traces_are_printed_step_by_step() {
+    let path = fixture("state_tests");
+    let arguments = ["statetest", path.to_str().unwrap(), "--mode", "interpreter", "--trace", "--filter", "counts[Osaka/0"];
+    let output = text(&hotevm(&arguments).stdout);
+    assert!(output.starts_with("trace of made.py::counts[Osaka/0/0/0]\n{\"pc\":0,"), "{output}");
+    assert_eq!(output.matches("\"opName\":\"LOG0\"").count(), 1);
+    let path = fixture("replay/counter.json");
+    let output = text(&hotevm(&["replay", path.to_str().unwrap(), "--mode", "interpreter", "--rounds", "1", "--trace"]).stdout);
+    assert_eq!(output.matches("\"opName\":\"LOG0\"").count(), 2);
+}
+
+#[test]
+fn errors_are_one_line() {
+    let state_tests = fixture("state_tests");
+    let path = state_tests.to_str().unwrap();
+    check_error(&["statetest"], "<PATH>");
+    check_error(&["no-such-command"], "no-such-command");
+    check_error(&["statetest", "/no/such/path", "--mode", "interpreter"], "/no/such/path: No such file");
+    check_error(&["replay", path, "--mode", "interpreter"], "not a block or contract");
+    check_error(&["blocktest", path, "--mode", "interpreter"], "not a blockchain test");
+    check_error(&["statetest", path, "--mode", "tiered"], "mode tiered is not available in this build");
+    check_error(&["statetest", path, "--mode", "interpreter,aot"], "mode aot is not available in this build");
+    check_error(&["statetest", path, "--mode", "magic"], "magic");
+    check_error(&["statetest", path, "--mode", "interpreter", "--filter", "no such test"], "nothing to run");
+    check_error(&["statetest", path, "--mode", "interpreter", "--pin", "x"], "--pin");
+    check_error(&["statetest", path, "--mode", "interpreter", "--optimisation", "most"], "most");
+    let replay = fixture("replay");
+    check_error(&["replay", replay.to_str().unwrap(), "--rounds", "0"], "--rounds");
+}
+
+#[test]
+fn bad_fixtures_are_one_line() {
+    let whole = fs::read(fixture("state_tests/counter.json")).unwrap();
+    let contents: [(&str, &[u8]); 3] =
+        [("truncated.json", &whole[..whole.len() / 2]), ("not-json.json", b"\x00\x01"), ("short.json.gz", b"\x1f\x8b\x08\x00")];
+    for (name, content) in contents {
+        let path = temporary(name);
+        fs::write(&path, content).unwrap();
+        for subcommand in ["statetest", "blocktest", "replay"] {
+            check_error(&[subcommand, path.to_str().unwrap(), "--mode", "interpreter"], name);
+        }
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    for arguments in [["--help"], ["--version"]] {
+        let output = hotevm(&arguments);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).contains("hotevm"));
+    }
+}

@@ -1,0 +1,3 @@
+//! The one place that threads and what they share come from.
+
+pub(crate) use std::{sync::Once, thread};
