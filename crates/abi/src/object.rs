@@ -4,6 +4,7 @@
 //! out  mapped by `code`, entered by `hotevm`
 
 use alloc::vec::Vec;
+use alloy_primitives::U256;
 
 /// A place at which compiled code can be entered, and what must hold there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct EntryPoint {
 }
 
 /// What the host does when native code leaves at a site.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LeaveRow {
     /// The instruction to continue at.
     pub pc: u32,
@@ -31,6 +32,8 @@ pub struct LeaveRow {
     pub top: i32,
     /// Number of the reason.
     pub reason: u8,
+    /// Constants to be written to stack slots, counted from the frame's `top`.
+    pub constants: Vec<(i32, U256)>,
 }
 
 /// Position-independent machine code with its tables.

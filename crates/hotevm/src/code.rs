@@ -40,8 +40,8 @@ impl NativeCode {
     }
 
     /// The row of a leave site.
-    pub(crate) fn leave(&self, site: u32) -> Option<LeaveRow> {
-        self.leaves.get(site as usize).copied()
+    pub(crate) fn leave(&self, site: u32) -> Option<&LeaveRow> {
+        self.leaves.get(site as usize)
     }
 }
 

@@ -96,6 +96,12 @@ fn give_back<CTX: Host>(host: &mut HostState<'_, CTX>, code: &NativeCode, frame:
     }
     let interpreter = &mut *host.interpreter;
     let Some(row) = code.leave(frame.site) else { return LeaveReason::TableCall };
+    for (slot, word) in &row.constants {
+        let home = frame.top.wrapping_offset(*slot as isize);
+        debug_assert!((frame.stack_base..frame.stack_limit).contains(&home), "a leave row names a slot outside of the stack");
+        // SAFETY: a row's slots lie below the height it gives the stack, which native code checked against both ends.
+        unsafe { home.write(*word) };
+    }
     builtins::set_height(interpreter, frame.stack_base, frame.top.wrapping_offset(row.top as isize));
     interpreter.gas.set_remaining(frame.gas.wrapping_add(u64::from(row.gas)));
     interpreter.bytecode.absolute_jump(row.pc as usize);

@@ -5,7 +5,8 @@
 //!
 //! G1  Gas sections: static gas is charged at a section's start, for the instructions up to the first that can see gas or
 //!     charge it dynamically, that one included. A memory access does not end a section: `Reach` is told what is charged for
-//!     behind it.
+//!     behind it. A section goes on into the block that most likely follows, where that has no other way in; any other way out
+//!     gives the rest back.
 //! G2  Before an opcode declared custom everything is charged and at home; behind it nothing is known.
 //! G3  An edge leads to a block without a check only where the flow analysis has that edge.
 //! G4  Heights are believed as far as the root's facts and the checks on the way tell. What the flow analysis knows better,
@@ -19,8 +20,8 @@ mod plan;
 
 use crate::{
     analysis::{
-        blocks::{Blocks, is_left},
-        flow::{Flow, STACK_LIMIT},
+        blocks::{Blocks, Exit, is_left},
+        flow::{Flow, STACK_LIMIT, is_constant_jump},
     },
     bytecode::Code,
     compile::Config,
@@ -52,6 +53,7 @@ pub fn build(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &
         entries: 1,
         block: Block(0),
         path: Path::default(),
+        continuing: None,
         instructions: 0,
     };
     builder.root_block(0);
@@ -79,6 +81,8 @@ struct Builder<'a> {
     /// The block being built.
     block: Block,
     path: Path,
+    /// The block that goes on with the section of the block being built.
+    continuing: Option<usize>,
     instructions: usize,
 }
 
@@ -100,9 +104,10 @@ impl Builder<'_> {
             params.push((slot, value));
             path.slots.insert(slot, Slot { value, dirty: true });
         }
-        let entry = self.plan.entry[source].then(|| if source == 0 { 0 } else { self.entries });
+        let entry = self.plan.entry[source].then_some(if source == 0 { 0 } else { self.entries });
         self.entries += u32::from(entry.is_some_and(|entry| entry != 0));
         path.heights = (row.height_min.into(), row.height_max.into());
+        path.keeps_values = !params.is_empty();
         path.synced_at(pc);
         path.sync.valid = params.is_empty();
         let root = Root {
@@ -193,11 +198,11 @@ impl Builder<'_> {
 
     /// A leave to the state before the instruction at `pc`, at present or at the sync point.
     fn leave(&mut self, reason: LeaveReason, pc: u32) -> LeaveId {
-        let sync = self.path.sync;
+        let sync = &self.path.sync;
         // Tests want both ways to leave.
         let back = sync.valid && !(self.config.force_leaves && pc % 2 == 1);
         self.function.leaves.push(if back {
-            Leave { reason, pc: sync.pc, gas: sync.charged, top: sync.top, stores: vec![] }
+            Leave { reason, pc: sync.pc, gas: sync.charged, top: sync.top, stores: sync.constants.clone() }
         } else {
             Leave { reason, pc, gas: self.path.rest, top: self.path.top, stores: self.path.dirty() }
         });
@@ -220,19 +225,22 @@ impl Builder<'_> {
     fn basic_block(&mut self, source: usize, block: Block, path: Path) {
         self.block = block;
         self.path = path;
+        let mut in_section = std::mem::take(&mut self.path.is_open);
+        if !in_section {
+            self.give_back();
+        }
         let row = &self.blocks.list[source];
         if let Some(leave) = self.check_block_height(source) {
             self.function.blocks[block.index()].end = Some(Terminator::Leave(leave));
             return;
         }
-        let mut in_section = false;
         for index in row.first..row.end {
             let instruction = &self.code.instructions[index];
             let byte = instruction.byte;
             self.bound_slots(instruction.pc);
             if !in_section {
                 // G1; an instruction left to the interpreter, or declared custom, charges for itself.
-                let gas = self.section_gas(index, row.end);
+                let gas = self.section_gas(source, index);
                 self.charge(gas, instruction.pc);
                 self.path.rest = gas;
             }
@@ -241,13 +249,14 @@ impl Builder<'_> {
                 break;
             }
             self.instructions += 1;
-            if index + 1 == row.end && row.exit != crate::analysis::blocks::Exit::FallThrough {
+            if index + 1 == row.end && row.exit != Exit::FallThrough {
                 self.path.rest = self.path.rest.saturating_sub(u32::from(self.config.gas[usize::from(byte)]));
                 break;
             }
             self.instruction(instruction);
             in_section = !self.ends_section(index);
         }
+        self.continuing = self.section_successor(source).filter(|_| in_section);
         self.exit(source);
     }
 
@@ -258,24 +267,71 @@ impl Builder<'_> {
             self.store_dirty(&[]);
             self.path.forget_below(known_max / 2);
             self.path.synced_at(pc);
-            self.path.sync.charged = self.path.rest;
         }
     }
 
-    /// Static gas from this instruction to the end of its section.
-    fn section_gas(&self, first: usize, end: usize) -> u32 {
-        let mut gas = 0;
-        for index in first..end {
-            let instruction = &self.code.instructions[index];
-            if is_left(instruction, self.config) || self.config.is_custom(instruction.byte) {
-                break;
+    /// Static gas from this instruction to the end of its section, which may lie blocks further.
+    fn section_gas(&self, source: usize, first: usize) -> u32 {
+        let (mut gas, mut block, mut first) = (0, source, first);
+        loop {
+            for index in first..self.blocks.list[block].end {
+                let instruction = &self.code.instructions[index];
+                if is_left(instruction, self.config) || self.config.is_custom(instruction.byte) {
+                    return gas;
+                }
+                gas += u32::from(self.config.gas[usize::from(instruction.byte)]);
+                if self.ends_section(index) {
+                    return gas;
+                }
             }
-            gas += u32::from(self.config.gas[usize::from(instruction.byte)]);
-            if self.ends_section(index) {
-                break;
+            match self.section_successor(block) {
+                Some(next) => (block, first) = (next, self.blocks.list[next].first),
+                None => return gas,
             }
         }
-        gas
+    }
+
+    /// The block that a section goes on in: one that hangs on this block and is reached most likely. It has no other way in, so
+    /// that sections do not run in circles.
+    fn section_successor(&self, source: usize) -> Option<usize> {
+        let next = (source + 1 < self.blocks.list.len()).then_some(source + 1);
+        let target = || {
+            let targets = &self.flow.blocks[source].targets;
+            let is_constant = self.plan.compared[source] && is_constant_jump(self.code, self.blocks, source);
+            targets.first().copied().filter(|_| is_constant && targets.len() == 1)
+        };
+        let fits = |block: &usize| !self.plan.root[*block];
+        let is_warm = |block: &usize| !self.cold[*block];
+        match self.blocks.list[source].exit {
+            Exit::FallThrough => next.filter(fits),
+            Exit::Jump => target().filter(fits),
+            Exit::JumpIf => match next.filter(is_warm) {
+                Some(next) => Some(next).filter(fits),
+                None => target().filter(is_warm).filter(fits),
+            },
+            Exit::Suspend | Exit::Custom | Exit::Finish | Exit::Leave => None,
+        }
+    }
+
+    /// Gives back what was charged for instructions that do not follow after all.
+    fn give_back(&mut self) {
+        let rest = std::mem::take(&mut self.path.rest);
+        if rest != 0 {
+            self.emit(Inst::GiveBack(rest));
+            self.path.sync.charged = self.path.sync.charged.saturating_sub(rest);
+        }
+    }
+
+    /// Stores every stale slot but constants below the slot `operands`.
+    fn store_computed(&mut self, operands: i32) {
+        let lazy: Vec<i32> = self
+            .path
+            .dirty()
+            .into_iter()
+            .filter(|(slot, value)| *slot < operands && self.constant(*value).is_some())
+            .map(|(slot, _)| slot)
+            .collect();
+        self.store_dirty(&lazy);
     }
 
     fn ends_section(&self, index: usize) -> bool {

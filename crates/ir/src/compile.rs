@@ -48,6 +48,9 @@ pub enum Reject {
     /// The code is longer than the limit.
     #[error("code longer than {0} bytes")]
     TooLong(u32),
+    /// Static gas of all instructions together might not fit the leave rows.
+    #[error("static gas too large to be added up")]
+    Gas,
     /// The form breaks a rule of the verifier: a defect of the compiler.
     #[error("after {pass}: {message}")]
     Verifier {
@@ -79,6 +82,10 @@ pub fn compile(bytes: &[u8], config: &Config, dump: bool) -> Result<Compiled, Re
     }
     if bytes.len() > config.limits.code_bytes_max as usize {
         return Err(Reject::TooLong(config.limits.code_bytes_max));
+    }
+    let gas_max = config.gas.iter().max().copied().unwrap_or(0);
+    if bytes.len() as u64 * u64::from(gas_max) > u64::from(u32::MAX / 2) {
+        return Err(Reject::Gas);
     }
     let mut dumps = vec![];
     let mut keep = |name: &str, text: &dyn Fn() -> String| {

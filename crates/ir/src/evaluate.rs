@@ -326,6 +326,7 @@ impl<'a> Run<'a> {
                 Some(left) => self.frame.gas = left,
                 None => return self.leave(*leave).map(Some),
             },
+            Inst::GiveBack(gas) => self.frame.gas = self.frame.gas.wrapping_add(u64::from(*gas)),
             Inst::Height { top, needs, grows, leave } => {
                 let height = self.base + i64::from(*top);
                 let missing = *needs != 0 && height < i64::from(*needs);
@@ -343,15 +344,10 @@ impl<'a> Run<'a> {
                 self.bytes(*address, 1)?[0] = word.byte(0);
             }
             Inst::Host(call) => {
-                if !self.call(call, host)? {
-                    return Ok(Some(Next::Stop(Stop::Host(*call))));
-                }
+                let executed = self.call(call, host)?;
+                return Ok((!executed).then_some(Next::Stop(Stop::Host(*call))));
             }
-            Inst::Forced { bit, leave } => {
-                if self.world.forced >> (bit % 64) & 1 == 1 {
-                    return self.leave(*leave).map(Some);
-                }
-            }
+            Inst::Forced { bit, leave } if self.world.forced >> (bit % 64) & 1 == 1 => return self.leave(*leave).map(Some),
             _ => {}
         }
         Ok(None)

@@ -12,8 +12,8 @@
 //! F5  Home slots are written by [`Inst::Store`], leaves, and host instructions; so between two of them a leave may go back to
 //!     the earlier one and execute again what was pure.
 
-use alloy_primitives::U256;
 use crate::leave::LeaveReason;
+use alloy_primitives::U256;
 
 macro_rules! index_types {
     ($($(#[$meta:meta])* $name:ident $prefix:literal;)*) => {$(
@@ -207,6 +207,8 @@ pub enum Inst {
         /// Where to go when less is left.
         leave: LeaveId,
     },
+    /// Gives back gas that was charged for instructions on another way.
+    GiveBack(u32),
     /// Checks that the stack, whose top is slot `top`, holds `needs` entries and has room for `grows` more.
     Height {
         /// The stack height, as the slot one above the top.
@@ -381,9 +383,6 @@ pub struct Function {
     pub leaves: Vec<Leave>,
 }
 
-
-
-
 impl Function {
     /// Makes a value.
     pub fn value(&mut self, ty: Type) -> Value {
@@ -410,6 +409,7 @@ impl Inst {
             Self::Field(field) => Some(field.result()),
             Self::Store(..)
             | Self::Charge { .. }
+            | Self::GiveBack(_)
             | Self::Height { .. }
             | Self::Reach { .. }
             | Self::MStore(..)
@@ -431,6 +431,7 @@ impl Inst {
             | Self::Field(_)
             | Self::Load(_)
             | Self::Charge { .. }
+            | Self::GiveBack(_)
             | Self::Height { .. }
             | Self::Host(_)
             | Self::Forced { .. } => vec![],
@@ -453,7 +454,13 @@ impl Inst {
     pub fn is_pure(&self) -> bool {
         matches!(
             self,
-            Self::Const(_) | Self::Number(_) | Self::Pure(..) | Self::Field(_) | Self::Load(_) | Self::MLoad(_) | Self::CallDataLoad(_)
+            Self::Const(_)
+                | Self::Number(_)
+                | Self::Pure(..)
+                | Self::Field(_)
+                | Self::Load(_)
+                | Self::MLoad(_)
+                | Self::CallDataLoad(_)
         )
     }
 }

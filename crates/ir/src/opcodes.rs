@@ -84,10 +84,7 @@ pub struct Opcode {
 impl Opcode {
     /// Whether the instruction ends its block whatever the operands are.
     pub const fn ends_block(&self) -> bool {
-        matches!(
-            self.class,
-            Class::Jump | Class::JumpIf | Class::Suspend | Class::Finish | Class::FinishTable | Class::Invalid
-        )
+        matches!(self.class, Class::Jump | Class::JumpIf | Class::Suspend | Class::Finish | Class::FinishTable | Class::Invalid)
     }
 }
 
@@ -152,8 +149,8 @@ const PUSH_NAMES: [&str; 33] = [
     "PUSH25", "PUSH26", "PUSH27", "PUSH28", "PUSH29", "PUSH30", "PUSH31", "PUSH32",
 ];
 const DUP_NAMES: [&str; 16] = [
-    "DUP1", "DUP2", "DUP3", "DUP4", "DUP5", "DUP6", "DUP7", "DUP8", "DUP9", "DUP10", "DUP11", "DUP12", "DUP13", "DUP14",
-    "DUP15", "DUP16",
+    "DUP1", "DUP2", "DUP3", "DUP4", "DUP5", "DUP6", "DUP7", "DUP8", "DUP9", "DUP10", "DUP11", "DUP12", "DUP13", "DUP14", "DUP15",
+    "DUP16",
 ];
 const SWAP_NAMES: [&str; 16] = [
     "SWAP1", "SWAP2", "SWAP3", "SWAP4", "SWAP5", "SWAP6", "SWAP7", "SWAP8", "SWAP9", "SWAP10", "SWAP11", "SWAP12", "SWAP13",

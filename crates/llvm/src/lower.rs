@@ -16,10 +16,11 @@ mod pure;
 mod symbols;
 
 use crate::{ENTRY_SYMBOL, compile::CompileError, parts};
+use alloy_primitives::U256;
 use hotevm_abi::{EntryPoint, LeaveRow, Status};
 use hotevm_ir::{
     Function, Limits,
-    function::{Block, Terminator, Value},
+    function::{Block, Inst, Terminator, Value},
 };
 use inkwell::{
     basic_block::BasicBlock,
@@ -57,6 +58,7 @@ pub(crate) fn lower<'ctx>(
         symbols,
         parts,
         values: vec![None; function.values.len()],
+        constants: constants(function),
         part: None,
         tops: HashMap::new(),
         leaves: vec![],
@@ -123,6 +125,8 @@ struct Lower<'ctx, 'a> {
     symbols: Symbols<'ctx>,
     parts: Vec<usize>,
     values: Vec<Option<BasicValueEnum<'ctx>>>,
+    /// The constants among the values.
+    constants: Vec<Option<U256>>,
     part: Option<Part<'ctx>>,
     /// Root and stack top of the tree that a block belongs to.
     tops: HashMap<usize, (usize, PointerValue<'ctx>)>,
@@ -328,6 +332,16 @@ impl<'ctx> Lower<'ctx, '_> {
     fn status(&self, status: Status) -> IntValue<'ctx> {
         self.symbols.i32.const_int(status as u64, false)
     }
+}
+
+fn constants(function: &Function) -> Vec<Option<U256>> {
+    let mut constants = vec![None; function.values.len()];
+    for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
+        if let (Some(value), Inst::Const(word)) = (value, inst) {
+            constants[value.index()] = Some(*word);
+        }
+    }
+    constants
 }
 
 /// The symbol of a part.

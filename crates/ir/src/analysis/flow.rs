@@ -102,6 +102,13 @@ pub struct Flow {
     pub steps: u64,
 }
 
+/// A jump whose target was pushed just before it, and is no destination, always fails: it is no dynamic jump.
+pub fn is_constant_jump(code: &Code, blocks: &Blocks, number: usize) -> bool {
+    let block = &blocks.list[number];
+    block.end - block.first >= 2
+        && code.instructions[block.end - 2].opcode.is_some_and(|opcode| opcode.class == Class::Push)
+}
+
 struct Run<'a> {
     code: &'a Code,
     blocks: &'a Blocks,
@@ -258,7 +265,7 @@ impl Run<'_> {
                 if let Some(block) = self.blocks.at(target).filter(|_| target != UNKNOWN) {
                     self.flow[number].targets.insert(block);
                     self.arrive(block, state.clone());
-                } else if !self.is_constant_jump(number) {
+                } else if !is_constant_jump(self.code, self.blocks, number) {
                     self.flow[number].dynamic = true;
                 }
                 if exit == Exit::JumpIf {
@@ -266,13 +273,6 @@ impl Run<'_> {
                 }
             }
         }
-    }
-
-    /// A jump whose target was pushed just before it, and is no destination, always fails: it is no dynamic jump.
-    fn is_constant_jump(&self, number: usize) -> bool {
-        let block = &self.blocks.list[number];
-        block.end - block.first >= 2
-            && self.code.instructions[block.end - 2].opcode.is_some_and(|opcode| opcode.class == Class::Push)
     }
 
     fn fall_through(&mut self, number: usize, state: State) {
@@ -321,7 +321,8 @@ pub fn dot(blocks: &Blocks, flow: &Flow) -> String {
         for target in &row.targets {
             let _ = writeln!(text, "  b{number} -> b{target};");
         }
-        if matches!(block.exit, Exit::FallThrough | Exit::JumpIf | Exit::Suspend | Exit::Custom) && number + 1 < blocks.list.len() {
+        if matches!(block.exit, Exit::FallThrough | Exit::JumpIf | Exit::Suspend | Exit::Custom) && number + 1 < blocks.list.len()
+        {
             let _ = writeln!(text, "  b{number} -> b{};", number + 1);
         }
     }

@@ -7,11 +7,7 @@
 //! L2  Slots are promoted only in innermost loops with one head that is the only way in, without calls, and with stack heights
 //!     that are the same on every way through.
 
-use crate::{
-    analysis::blocks::Blocks,
-    bytecode::Code,
-    opcodes::Class,
-};
+use crate::{analysis::blocks::Blocks, bytecode::Code, opcodes::Class};
 use std::collections::{BTreeMap, HashMap};
 
 /// Nested loops are looked into this deep, so that the work stays linear.

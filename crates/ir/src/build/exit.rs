@@ -3,7 +3,7 @@
 //! in   the last instruction of a block, the path before it
 //! out  a terminator; blocks that go on from here are queued with their path, roots get what is not at home stored
 
-use super::Builder;
+use super::{Builder, path::Path};
 use crate::{
     analysis::blocks::Exit,
     function::{Block, Edge, HostCall, Inst, PureOp, Terminator, Type, Value, Via},
@@ -73,10 +73,12 @@ impl Builder<'_> {
     fn edge(&mut self, target: usize) -> Edge {
         if !self.plan.root[target] {
             let block = self.new_block(self.blocks.list[target].pc, None);
-            self.queue.push((target, block, self.path.clone()));
+            let is_open = self.continuing == Some(target);
+            self.queue.push((target, block, Path { is_open, ..self.path.clone() }));
             return Edge { block, top: 0, args: vec![] };
         }
         let block = self.root_block(target);
+        self.give_back();
         self.check_root_height(target, self.blocks.list[target].pc, self.path.top);
         let params = self.params(block);
         self.store_dirty(&params);
@@ -125,7 +127,7 @@ impl Builder<'_> {
     }
 
     /// Jumps to a word. `before` is the path before the instruction, which pops `popped` entries.
-    fn jump_to(&mut self, source: usize, pc: u32, target: Value, before: super::path::Path, popped: i32) -> Terminator {
+    fn jump_to(&mut self, source: usize, pc: u32, target: Value, before: Path, popped: i32) -> Terminator {
         let gas = u32::from(self.config.gas[usize::from(self.code.instructions[self.blocks.list[source].end - 1].byte)]);
         let row = &self.flow.blocks[source];
         let known = self.constant(target).filter(|word| self.code.is_jump_destination(*word));
@@ -140,6 +142,9 @@ impl Builder<'_> {
         }
         if !self.plan.compared[source] {
             self.store_dirty(&[]);
+            self.path.rest -= gas;
+            self.give_back();
+            self.path.rest = gas;
             self.path.sync.valid = false;
             let leave = self.leave(LeaveReason::Jump, pc);
             self.queue_dispatch();
@@ -200,7 +205,7 @@ impl Builder<'_> {
     }
 
     /// The edge of a JUMPI that jumps.
-    fn taken(&mut self, source: usize, pc: u32, target: Value, before: super::path::Path) -> Edge {
+    fn taken(&mut self, source: usize, pc: u32, target: Value, before: Path) -> Edge {
         let row = &self.flow.blocks[source];
         let known = self.constant(target).filter(|word| self.code.is_jump_destination(*word));
         let known = known.and_then(|word| self.blocks.at(word.to::<u32>())).filter(|block| row.targets.contains(block));

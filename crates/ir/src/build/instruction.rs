@@ -36,8 +36,8 @@ impl Builder<'_> {
             Class::Swap(depth) => self.swap(i32::from(depth)),
             Class::Pure(op) => self.pure(op),
             Class::Field(field) => self.field(field),
-            Class::Gas => self.observe(Field::Gas),
-            Class::Msize => self.observe(Field::MemorySize),
+            Class::Gas => self.observe(Field::Gas, instruction.pc),
+            Class::Msize => self.observe(Field::MemorySize, instruction.pc),
             Class::CallDataLoad => {
                 let offset = self.pop();
                 let value = self.define(Inst::CallDataLoad(offset));
@@ -89,9 +89,18 @@ impl Builder<'_> {
     }
 
     /// Reads what a second execution could see differently (Q3).
-    fn observe(&mut self, field: Field) {
-        self.path.sync.valid = false;
+    fn observe(&mut self, field: Field, pc: u32) {
         self.field(field);
+        self.path.sync.valid = false;
+        self.sync_behind(pc);
+    }
+
+    /// Makes a sync point behind the instruction at `pc`, except where values are to be kept.
+    fn sync_behind(&mut self, pc: u32) {
+        if !self.path.keeps_values {
+            self.store_computed(self.path.top);
+            self.path.synced_at(pc + 1);
+        }
     }
 
     fn memory_access(&mut self, instruction: &Instruction, class: Class, gas: u32) {
@@ -105,11 +114,15 @@ impl Builder<'_> {
         if class == Class::MLoad {
             let value = self.define(Inst::MLoad(address));
             self.path.push(value);
+            self.path.has_read_memory = true;
             return;
         }
         let value = self.pop();
         self.emit(if class == Class::MStore { Inst::MStore(address, value) } else { Inst::MStore8(address, value) });
-        self.path.sync.valid = false;
+        if self.path.has_read_memory {
+            self.path.sync.valid = false;
+            self.sync_behind(instruction.pc);
+        }
     }
 
     fn narrow(&mut self, word: Value, leave: crate::function::LeaveId) -> Value {
@@ -141,7 +154,7 @@ impl Builder<'_> {
     }
 
     fn host(&mut self, instruction: &Instruction, opcode: &Opcode, via: Via) {
-        self.store_dirty(&[]);
+        self.store_computed(self.path.top - i32::from(opcode.inputs));
         let call = HostCall { opcode: instruction.byte, pc: instruction.pc, top: self.path.top, via };
         self.emit(Inst::Host(call));
         self.path.drop_top(i32::from(opcode.inputs));

@@ -4,9 +4,10 @@
 //! out  values of stack slots, which of them are not at home, where a leave may go back to
 //!
 //! Q1  A slot without a row here is at home and not yet read.
-//! Q2  A dirty slot's home is stale; every leave, host instruction and edge to a root stores it first.
-//! Q3  Leaves may go back to the sync point as long as nothing since then had an effect that executing again would repeat or
-//!     see: no memory was written, and neither gas nor the memory size was read.
+//! Q2  A dirty slot's home is stale; every leave and edge to a root stores it first. Host instructions leave constants as they
+//!     are, operands aside: a leave's row can hold them as data.
+//! Q3  Leaves may go back to the sync point as long as executing again from there does the same: no memory was written after
+//!     some was read, and neither gas nor the memory size was read. What would break that makes a new sync point.
 
 use crate::function::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -21,7 +22,7 @@ pub struct Slot {
 }
 
 /// The last point at which the frame was at home.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sync {
     /// The instruction there.
     pub pc: u32,
@@ -31,6 +32,8 @@ pub struct Sync {
     pub charged: u32,
     /// Whether leaves may go back to it.
     pub valid: bool,
+    /// Constants that are not at home there.
+    pub constants: Vec<(i32, Value)>,
 }
 
 /// What is known on the way from a root.
@@ -46,6 +49,12 @@ pub struct Path {
     pub sync: Sync,
     /// Gas charged for instructions of the section not yet executed.
     pub rest: u32,
+    /// Whether the next block goes on with the section; otherwise it gives the rest back.
+    pub is_open: bool,
+    /// Whether memory was read since the sync point.
+    pub has_read_memory: bool,
+    /// Whether values are kept rather than brought home: the root has parameters.
+    pub keeps_values: bool,
     /// Words already made numbers.
     pub narrow: HashMap<Value, Value>,
 }
@@ -73,8 +82,9 @@ impl Path {
         self.slots.iter().filter(|(_, slot)| slot.dirty).map(|(index, slot)| (*index, slot.value)).collect()
     }
 
-    /// Starts anew from a point where everything is at home.
+    /// Starts anew from a point where everything is at home but constants, which leaves bring along.
     pub fn synced_at(&mut self, pc: u32) {
-        self.sync = Sync { pc, top: self.top, charged: 0, valid: true };
+        self.sync = Sync { pc, top: self.top, charged: self.rest, valid: true, constants: self.dirty() };
+        self.has_read_memory = false;
     }
 }

@@ -47,9 +47,8 @@ pub fn plan(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &C
     let any_dispatch = (0..count).any(|block| dispatch[block] && flow.blocks[block].reached);
     let successors: Vec<Vec<usize>> = (0..count).map(|block| successors(block, blocks, flow, cold, &compared)).collect();
     let predecessors = predecessors(&successors);
-    let after_host: Vec<bool> = (0..count)
-        .map(|block| block > 0 && matches!(blocks.list[block - 1].exit, Exit::Suspend | Exit::Custom))
-        .collect();
+    let after_host: Vec<bool> =
+        (0..count).map(|block| block > 0 && matches!(blocks.list[block - 1].exit, Exit::Suspend | Exit::Custom)).collect();
     let closed: Vec<bool> = (0..count).map(|block| block != 0 && !after_host[block] && !dispatch[block]).collect();
     let slots_max = config.limits.loop_params_max as usize;
     let mut loops = loops(code, blocks, &successors, &closed, slots_max);

@@ -66,6 +66,7 @@ pub fn rename(inst: &mut Inst, replaced: &[Option<Value>]) {
         | Inst::Field(_)
         | Inst::Load(_)
         | Inst::Charge { .. }
+        | Inst::GiveBack(_)
         | Inst::Height { .. }
         | Inst::Host(_)
         | Inst::Forced { .. } => {}

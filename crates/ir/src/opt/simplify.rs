@@ -122,9 +122,8 @@ fn unary(definitions: &Definitions, op: PureOp, a: Value) -> Option<Simplified> 
 fn binary(definitions: &Definitions, op: PureOp, a: Value, b: Value) -> Option<Simplified> {
     let (left, right) = (definitions.constant(a), definitions.constant(b));
     let zero = || Some(Simplified::Inst(Inst::Const(U256::ZERO)));
-    let shift = |op, bits: usize, other| {
-        Some(Simplified::Operand { op, constant: U256::from(bits), other, constant_first: true })
-    };
+    let shift =
+        |op, bits: usize, other| Some(Simplified::Operand { op, constant: U256::from(bits), other, constant_first: true });
     match op {
         PureOp::Add | PureOp::Or | PureOp::Xor if is(left, U256::ZERO) => Some(Simplified::Value(b)),
         PureOp::Add | PureOp::Sub | PureOp::Or | PureOp::Xor if is(right, U256::ZERO) => Some(Simplified::Value(a)),

@@ -353,6 +353,7 @@ fn leaving_inst(cursor: &mut Cursor<'_>, name: &str) -> Result<Inst, Reason> {
         cursor.leave()
     };
     match name {
+        "giveback" => Ok(Inst::GiveBack(cursor.number()?)),
         "charge" => Ok(Inst::Charge { gas: cursor.number()?, leave: leave(cursor)? }),
         "height" => {
             let top = cursor.slot()?;

@@ -161,6 +161,7 @@ fn inst_text(inst: &Inst) -> String {
         Inst::Load(slot) => format!("load [{slot}]"),
         Inst::Store(slot, value) => format!("store [{slot}] = {value}"),
         Inst::Charge { gas, .. } => format!("charge {gas}"),
+        Inst::GiveBack(gas) => format!("giveback {gas}"),
         Inst::Height { top, needs, grows, .. } => format!("height [{top}], needs {needs}, grows {grows}"),
         Inst::Narrow(value, _) => format!("narrow {value}"),
         Inst::Reach { address, length, rest, .. } => format!("reach {address}, {length}, rest {rest}"),

@@ -39,7 +39,7 @@ impl<'a> Cursor<'a> {
         let mut rest = line.split(';').next().unwrap_or_default().trim_start();
         let mut tokens = vec![];
         while let Some(first) = rest.chars().next() {
-            let len = token_len(rest, first).ok_or_else(|| Reason::Character(first))?;
+            let len = token_len(rest, first).ok_or(Reason::Character(first))?;
             let (text, behind) = rest.split_at(len);
             tokens.push(match first {
                 'a'..='z' | 'A'..='Z' => Token::Name(text),

@@ -59,11 +59,8 @@ impl<'a> Walk<'a> {
     pub fn run(mut self) -> Checked {
         for (number, block) in self.function.blocks.iter().enumerate() {
             let Some(root) = &block.root else { continue };
-            let facts = Facts {
-                memory: root.memory_min.into(),
-                height_min: root.height_min.into(),
-                height_max: root.height_max.into(),
-            };
+            let facts =
+                Facts { memory: root.memory_min.into(), height_min: root.height_min.into(), height_max: root.height_max.into() };
             let mut work = vec![Step::Enter(number, facts)];
             while let Some(step) = work.pop() {
                 match step {
@@ -142,7 +139,7 @@ impl<'a> Walk<'a> {
             self.leave_row(leave, block)?;
         }
         match inst {
-            Inst::Const(_) | Inst::Number(_) | Inst::Field(_) | Inst::Charge { .. } => Ok(()),
+            Inst::Const(_) | Inst::Number(_) | Inst::Field(_) | Inst::Charge { .. } | Inst::GiveBack(_) => Ok(()),
             Inst::Pure(op, args) => {
                 let (given, wanted) = (args.len(), op.operands().len());
                 hold(given == wanted, 6, block, || format!("{given} operands of {}, wanted {wanted}", op.name()))?;

@@ -6,10 +6,7 @@ use hotevm_ir::{
     Fork,
     opcodes::{self, Class},
 };
-use revm::{
-    bytecode::opcode::OPCODE_INFO,
-    interpreter::InstructionResult,
-};
+use revm::{bytecode::opcode::OPCODE_INFO, interpreter::InstructionResult};
 
 /// Opcodes that revm knows and the table does not (O3 there).
 const LEFT_OUT: [&str; 3] = ["DUPN", "SWAPN", "EXCHANGE"];

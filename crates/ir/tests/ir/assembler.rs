@@ -52,7 +52,7 @@ fn line_bytes(line: &str, labels: Option<&HashMap<&str, usize>>) -> Vec<u8> {
 
 fn hex(operand: &str) -> Vec<u8> {
     let digits = operand.strip_prefix("0x").unwrap_or_else(|| panic!("operands are hexadecimal: {operand}"));
-    let digits = if digits.len() % 2 == 0 { digits.to_owned() } else { format!("0{digits}") };
+    let digits = if digits.len().is_multiple_of(2) { digits.to_owned() } else { format!("0{digits}") };
     let bytes = (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16));
     bytes.collect::<Result<_, _>>().unwrap_or_else(|_| panic!("not hexadecimal: {operand}"))
 }

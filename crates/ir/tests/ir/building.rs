@@ -106,7 +106,7 @@ fn interpret_to_entry(function: &Function, machine: &mut Machine, schedule: &mut
 }
 
 /// Compiles, and compares every stage with revm under a few schedules.
-fn check_building(given: &Given, config: &Config, seed: u64) {
+pub fn check_building(given: &Given, config: &Config, seed: u64) {
     let compiled = compile(&given.code, config, true).unwrap_or_else(|reject| panic!("{reject}"));
     let expected = Machine::new(given).run();
     let stages = compiled.dumps.iter().filter(|(name, _)| name.ends_with(".ir"));

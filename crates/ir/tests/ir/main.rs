@@ -10,6 +10,7 @@ mod building;
 mod destinations;
 mod files;
 mod machine;
+mod pitfalls;
 mod pure_operations;
 mod random;
 mod rules;

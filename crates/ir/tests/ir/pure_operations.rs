@@ -160,7 +160,8 @@ fn one_operation(op: PureOp, args: &[(U256, bool)], same: bool) -> String {
 /// Compares an operation before and after simplifying, for every choice of constant operands.
 fn check_simplify(op: PureOp, words: &[U256], same: bool) {
     for constants in 0..1 << words.len() {
-        let args: Vec<(U256, bool)> = words.iter().enumerate().map(|(index, word)| (*word, constants >> index & 1 == 1)).collect();
+        let args: Vec<(U256, bool)> =
+            words.iter().enumerate().map(|(index, word)| (*word, constants >> index & 1 == 1)).collect();
         let call_data: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes::<32>()).collect();
         let world = World { call_data: &call_data, ..World::default() };
         let text = one_operation(op, &args, same);

@@ -76,8 +76,13 @@ fn v1_a_block_without_end() {
 fn v2_block_0_is_entry_0_with_nothing_known() {
     check_broken(2, "");
     check_broken(2, &format!("block 0 (pc 0x0000):\n    leave 0\n{LEAVE}"));
-    for head in ["entry 1, height 0..=0, memory 0", "height 0..=0, memory 0", "entry 0, height 1..=1, memory 0",
-        "entry 0, height 0..=0, memory 32", "entry 0, height 0..=0, memory 0, [-1] = v0"] {
+    for head in [
+        "entry 1, height 0..=0, memory 0",
+        "height 0..=0, memory 0",
+        "entry 0, height 1..=1, memory 0",
+        "entry 0, height 0..=0, memory 32",
+        "entry 0, height 0..=0, memory 0, [-1] = v0",
+    ] {
         check_broken(2, &format!("block 0 (pc 0x0000, root, {head}):\n    leave 0\n{LEAVE}"));
     }
 }
@@ -117,8 +122,13 @@ fn pitfall_12_v5_a_use_that_no_definition_dominates() {
          block 1 (pc 0x0001):\n    v2 = not v0\n    leave 0\nblock 2 (pc 0x0001):\n    v3 = not v2\n    leave 0\n{LEAVE}"
     );
     check_broken(5, &branch);
-    check_broken(5, &branch.replace("v3 = not v2", "v3 = not v0").replace("block 2 (pc 0x0001)",
-        "block 2 (pc 0x0001, root, height 0..=0, memory 0)").replace("v2 = not v0", "v2 = caller"));
+    check_broken(
+        5,
+        &branch
+            .replace("v3 = not v2", "v3 = not v0")
+            .replace("block 2 (pc 0x0001)", "block 2 (pc 0x0001, root, height 0..=0, memory 0)")
+            .replace("v2 = not v0", "v2 = caller"),
+    );
 }
 
 #[test]
@@ -128,8 +138,13 @@ fn v6_operands_of_other_number_or_type() {
     check_broken(6, &lines("    v0 = caller\n    v1 = boolnot v0"));
     check_broken(6, &lines("    v0 = gas\n    store [0] = v0"));
     check_broken(6, &lines("    v0 = gas\n    v1 = calldataload v0"));
-    check_broken(6, &format!("{ROOT}    v0 = caller\n    branch v0 -> block 1, block 2\nblock 1 (pc 0x0001):\n    leave 0\n\
-        block 2 (pc 0x0001):\n    leave 0\n{LEAVE}"));
+    check_broken(
+        6,
+        &format!(
+            "{ROOT}    v0 = caller\n    branch v0 -> block 1, block 2\nblock 1 (pc 0x0001):\n    leave 0\n\
+        block 2 (pc 0x0001):\n    leave 0\n{LEAVE}"
+        ),
+    );
 }
 
 #[test]
@@ -157,7 +172,9 @@ fn v9_blocks_and_leave_rows_exist() {
 #[test]
 fn v10_a_leave_row_stores_visible_words_once_below_its_top() {
     let example = |top: i32, stores: &str| {
-        format!("{ROOT}    v0 = caller\n    v1 = gas\n    leave 0\nleave 0: gas at 0x0000, give back 0, top [{top}], store {stores}\n")
+        format!(
+            "{ROOT}    v0 = caller\n    v1 = gas\n    leave 0\nleave 0: gas at 0x0000, give back 0, top [{top}], store {stores}\n"
+        )
     };
     check_broken(10, &example(0, "[0] = v0"));
     check_broken(10, &example(1, "[0] = v0, [0] = v0"));
@@ -181,8 +198,10 @@ fn pitfall_09_v11_slots_within_the_stack() {
 #[test]
 fn v12_behind_a_call_stands_an_entry_without_parameters() {
     let example = |head: &str, edge: &str| {
-        format!("{ROOT}    v0 = caller\n    suspend CALL at 0x0000, top [0], table -> block 1 {edge}\n\
-            block 1 (pc 0x0001{head}):\n    leave 0\n{LEAVE}")
+        format!(
+            "{ROOT}    v0 = caller\n    suspend CALL at 0x0000, top [0], table -> block 1 {edge}\n\
+            block 1 (pc 0x0001{head}):\n    leave 0\n{LEAVE}"
+        )
     };
     check_broken(12, &example("", ""));
     check_broken(12, &example(", root, height 0..=0, memory 0", "top [0]"));

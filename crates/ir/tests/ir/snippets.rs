@@ -118,8 +118,27 @@ impl Writer<'_> {
 
     fn operation(&mut self) {
         const BINARY: &[&str] = &[
-            "ADD", "MUL", "SUB", "DIV", "SDIV", "MOD", "SMOD", "EXP", "SIGNEXTEND", "LT", "GT", "SLT", "SGT", "EQ", "AND", "OR",
-            "XOR", "BYTE", "SHL", "SHR", "SAR",
+            "ADD",
+            "MUL",
+            "SUB",
+            "DIV",
+            "SDIV",
+            "MOD",
+            "SMOD",
+            "EXP",
+            "SIGNEXTEND",
+            "LT",
+            "GT",
+            "SLT",
+            "SGT",
+            "EQ",
+            "AND",
+            "OR",
+            "XOR",
+            "BYTE",
+            "SHL",
+            "SHR",
+            "SAR",
         ];
         if self.random.below(5) == 0 {
             self.need(1);

@@ -68,7 +68,8 @@ fn functions_that_break_rules_come_back() {
 
 #[test]
 fn comments_and_spaces_mean_nothing() {
-    let plain = "block 0 (pc 0x0, root, entry 0, height 0..=0, memory 0):\n    leave 0\nleave 0: gas at 0, give back 0, top [0]\n";
+    let plain =
+        "block 0 (pc 0x0, root, entry 0, height 0..=0, memory 0):\n    leave 0\nleave 0: gas at 0, give back 0, top [0]\n";
     let spaced = "; a comment\n\nblock 0(pc 0,root,entry 0,height 0 ..= 0,memory 0) : ; more\n\tleave   0 ; end\n\
         leave 0 : gas at 0x00, give back 0, top [ 0 ]";
     assert_eq!(text::parse(plain), text::parse(spaced));

@@ -4,7 +4,7 @@
 //! out  branches within a part, tail calls between parts
 
 use super::{Lower, Result};
-use hotevm_abi::{LeaveRow, NativeFrame, Status};
+use hotevm_abi::{NativeFrame, Status};
 use hotevm_ir::function::{Edge, LeaveId, Value};
 use inkwell::{
     IntPredicate,
@@ -117,9 +117,7 @@ impl<'ctx> Lower<'ctx, '_> {
         top: PointerValue<'ctx>,
     ) -> Result<()> {
         let target = self.word(target)?;
-        let row = &self.function.leaves[leave.index()];
-        let row = LeaveRow { pc: row.pc, gas: row.gas, top: row.top, reason: row.reason as u8 };
-        let site = self.site(row);
+        let site = self.site(self.row(&self.function.leaves[leave.index()], 0));
         let elsewhere = self.leave_block(leave, 0, root, top)?;
         let pc = self.jump_number(target, elsewhere)?;
         self.store_frame(top.into(), offset_of!(NativeFrame, top))?;

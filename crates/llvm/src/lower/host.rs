@@ -5,7 +5,7 @@
 
 use super::{Lower, Result, symbols};
 use hotevm_abi::{LeaveRow, NativeFrame, Status};
-use hotevm_ir::function::{Edge, HostCall, LeaveId, Via};
+use hotevm_ir::function::{Edge, HostCall, Leave, LeaveId, Value, Via};
 use inkwell::{
     IntPredicate,
     basic_block::BasicBlock,
@@ -90,21 +90,23 @@ impl<'ctx> Lower<'ctx, '_> {
     ) -> Result<BasicBlock<'ctx>> {
         let function = self.function;
         let leave = &function.leaves[leave.index()];
-        let site = self.site(LeaveRow { pc: leave.pc, gas: leave.gas + extra_gas, top: leave.top, reason: leave.reason as u8 });
-        if let Some(block) = self.part_state()?.plain_leaves.get(&(root, site)).filter(|_| leave.stores.is_empty()) {
+        let site = self.site(self.row(leave, extra_gas));
+        let computed: Vec<(i32, Value)> =
+            leave.stores.iter().copied().filter(|(_, value)| self.constants[value.index()].is_none()).collect();
+        if let Some(block) = self.part_state()?.plain_leaves.get(&(root, site)).filter(|_| computed.is_empty()) {
             return Ok(*block);
         }
         let back = self.builder.get_insert_block();
         let (exit, site_phi) = self.root_exit(root, top)?;
         let block = self.context.append_basic_block(self.part_state()?.function, "leave");
         self.builder.position_at_end(block);
-        for (slot, value) in &leave.stores {
+        for (slot, value) in &computed {
             let value = self.word(*value)?;
             self.store_home(top, *slot, value)?;
         }
         self.builder.build_unconditional_branch(exit)?;
         site_phi.add_incoming(&[(&self.symbols.i32.const_int(u64::from(site), false), block)]);
-        if leave.stores.is_empty() {
+        if computed.is_empty() {
             self.part_mut()?.plain_leaves.insert((root, site), block);
         }
         if let Some(back) = back {
@@ -133,11 +135,23 @@ impl<'ctx> Lower<'ctx, '_> {
     /// The number of a leave row; equal rows share one.
     pub(super) fn site(&mut self, row: LeaveRow) -> u32 {
         let next = self.leaves.len() as u32;
-        let site = *self.sites.entry(row).or_insert(next);
+        let site = *self.sites.entry(row.clone()).or_insert(next);
         if site == next {
             self.leaves.push(row);
         }
         site
+    }
+
+    /// The row of a leave: what is constant in it is data, the rest is stored by code.
+    pub(super) fn row(&self, leave: &Leave, extra_gas: u32) -> LeaveRow {
+        let constant = |(slot, value): &(i32, Value)| self.constants[value.index()].map(|word| (*slot, word));
+        LeaveRow {
+            pc: leave.pc,
+            gas: leave.gas + extra_gas,
+            top: leave.top,
+            reason: leave.reason as u8,
+            constants: leave.stores.iter().filter_map(constant).collect(),
+        }
     }
 
     fn exit_block(&mut self) -> Result<(BasicBlock<'ctx>, PhiValue<'ctx>, PhiValue<'ctx>)> {

@@ -35,6 +35,13 @@ impl<'ctx> Lower<'ctx, '_> {
                 self.charge(*gas, *leave, root, top)?;
                 None
             }
+            Inst::GiveBack(gas) => {
+                let offset = offset_of!(NativeFrame, gas);
+                let more = self.symbols.i64.const_int(u64::from(*gas), false);
+                let sum = self.builder.build_int_add(self.load_number(offset)?, more, "gas")?;
+                self.store_frame(sum.into(), offset)?;
+                None
+            }
             Inst::Height { top: height, needs, grows, leave } => {
                 self.height(*height, *needs, *grows, *leave, (root, top))?;
                 None
