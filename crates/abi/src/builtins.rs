@@ -43,9 +43,15 @@ pub struct BuiltinRow {
 }
 
 macro_rules! pointer {
-    (Scratch) => { ScratchFn };
-    (Grow) => { GrowFn };
-    (Host) => { HostFn };
+    (Scratch) => {
+        ScratchFn
+    };
+    (Grow) => {
+        GrowFn
+    };
+    (Host) => {
+        HostFn
+    };
 }
 
 macro_rules! builtins {

@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod blocktest;
+mod compile;
+mod limits;
 mod options;
 mod outcome;
 mod pin;
@@ -42,6 +44,10 @@ enum Subcommands {
     Statetest(statetest::Arguments),
     /// Run blockchain tests.
     Blocktest(blocktest::Arguments),
+    /// Compile bytecode and tell what came of it.
+    Compile(compile::Arguments),
+    /// Print what bounds the compiler's work.
+    Limits,
 }
 
 impl Subcommands {
@@ -51,6 +57,8 @@ impl Subcommands {
             Self::Replay(arguments) => replay::run(arguments),
             Self::Statetest(arguments) => statetest::run(arguments),
             Self::Blocktest(arguments) => blocktest::run(arguments),
+            Self::Compile(arguments) => compile::run(arguments),
+            Self::Limits => limits::run(),
         }
     }
 }

@@ -13,9 +13,7 @@ use revm::{
         ContextSetters, ContextTr, JournalTr,
         result::{EVMError, HaltReason, ResultAndState},
     },
-    handler::{
-        EthFrame, Handler, MainnetHandler, PrecompileProvider, instructions::EthInstructions, system_call::SystemCallTx,
-    },
+    handler::{EthFrame, Handler, MainnetHandler, PrecompileProvider, instructions::EthInstructions, system_call::SystemCallTx},
     inspector::{InspectorHandler, NoOpInspector},
     interpreter::{InterpreterResult, interpreter::EthInterpreter},
     primitives::hardfork::SpecId,
@@ -117,8 +115,7 @@ where
         data: Bytes,
     ) -> Result<ResultAndState<HaltReason>, Self::Error> {
         self.hot.inner_mut().ctx.set_tx(TxEnv::new_system_tx_with_caller(caller, contract, data));
-        let result =
-            MainnetHandler::<_, Self::Error, EthFrame<EthInterpreter>>::default().run_system_call(&mut self.hot);
+        let result = MainnetHandler::<_, Self::Error, EthFrame<EthInterpreter>>::default().run_system_call(&mut self.hot);
         self.finish_transaction(result)
     }
 

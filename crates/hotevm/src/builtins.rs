@@ -11,13 +11,13 @@
 use hotevm_abi::{BuiltinTable, NativeFrame, Status};
 use hotevm_ir::opcodes::{self, Class};
 use revm::{
+    interpreter::CallInput,
     interpreter::{
         GasTable, Host, InstructionContext, InstructionExecResult, InstructionResult, InstructionTable, Interpreter,
         instructions::{arithmetic, control, host, i256, memory, system},
         interpreter::EthInterpreter,
         interpreter_types::{Jumps, LoopControl, MemoryTr},
     },
-    interpreter::CallInput,
     primitives::U256,
 };
 use std::{
@@ -44,7 +44,7 @@ pub(crate) const SITE_IN_PLACE: u32 = u32::MAX;
 pub(crate) const fn table<CTX: Host>() -> BuiltinTable {
     BuiltinTable {
         grow: grow::<CTX>,
-        call_data_load: call_data_load::<CTX>,
+        call_data_load,
         mul: scratch::<0x02>,
         div: scratch::<0x04>,
         sdiv: scratch::<0x05>,
@@ -169,7 +169,7 @@ unsafe extern "C" fn grow<CTX: Host>(frame: *mut NativeFrame, end: u64, rest: u6
     }
 }
 
-unsafe extern "C" fn call_data_load<CTX: Host>(frame: *mut NativeFrame) {
+unsafe extern "C" fn call_data_load(frame: *mut NativeFrame) {
     // SAFETY: called by generated code with the frame of its run; the call data is not written while it runs.
     unsafe {
         let frame = &mut *frame;
@@ -290,4 +290,3 @@ unsafe extern "C" fn step<CTX: Host>(frame: *mut NativeFrame, top: *mut U256, pl
         })
     }
 }
-

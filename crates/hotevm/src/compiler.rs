@@ -15,6 +15,9 @@ pub enum Rejection {
     /// This build has no compiler.
     #[error("built without a compiler")]
     NoCompiler,
+    /// The compiler panicked: a defect of it.
+    #[error("the compiler panicked")]
+    Panic,
     /// The compiler does not know the fork.
     #[error("unknown fork")]
     Fork,

@@ -54,7 +54,7 @@ impl Settings {
             exp_gas,
             custom: self.custom,
             force_leaves: config.force_leaves,
-            verify: cfg!(debug_assertions) || config.preset == crate::Preset::Test,
+            verify: cfg!(debug_assertions),
             limits: config.limits,
         })
     }
@@ -72,9 +72,7 @@ pub(crate) struct Configurations {
 impl Configurations {
     /// The configuration for these settings.
     pub(crate) fn get(&self, settings: Settings) -> Arc<Configuration> {
-        let make = |settings: Settings| {
-            Arc::new(Configuration { number: self.next.fetch_add(1, Ordering::Relaxed), settings })
-        };
+        let make = |settings: Settings| Arc::new(Configuration { number: self.next.fetch_add(1, Ordering::Relaxed), settings });
         if let Some(slot) = self.stock.get(settings.spec as usize).filter(|_| settings.is_stock()) {
             return slot.get_or_init(|| make(settings)).clone();
         }

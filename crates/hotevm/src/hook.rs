@@ -75,7 +75,14 @@ pub(crate) struct Hook<CTX: Host> {
 
 impl<CTX: Host> Hook<CTX> {
     pub(crate) const fn new(runtime: Runtime, instructions: Instructions) -> Self {
-        Self { runtime, instructions, prepared: None, is_checked: false, activations: Activations::empty(), deltas: Deltas::empty() }
+        Self {
+            runtime,
+            instructions,
+            prepared: None,
+            is_checked: false,
+            activations: Activations::empty(),
+            deltas: Deltas::empty(),
+        }
     }
 
     /// Hands the counters over.
@@ -194,10 +201,11 @@ impl<CTX: ContextTr> Hook<CTX> {
         let bytecode: &Bytecode = &frame.interpreter.bytecode;
         let address = bytecode.bytecode_ptr() as usize;
         let slot = &mut prepared.cache[(address >> 4) % CACHE_LEN];
-        if let Some((held, code)) = &slot.held {
-            if held.bytecode_ptr() as usize == address && held.len() == bytecode.len() {
-                return code.clone();
-            }
+        if let Some((held, code)) = &slot.held
+            && held.bytecode_ptr() as usize == address
+            && held.len() == bytecode.len()
+        {
+            return code.clone();
         }
         let Some(hash) = frame.interpreter.bytecode.hash() else { return Err(Interpreted::NotCompiled) };
         let original = || bytecode.original_bytes();
@@ -217,7 +225,11 @@ impl<CTX: ContextTr> Hook<CTX> {
         let spent = match action {
             // What a halt burns counts nowhere.
             Some(InterpreterAction::Return(result)) if result.is_halt() => {
-                if after == 0 || after > before { 0 } else { before - after }
+                if after == 0 || after > before {
+                    0
+                } else {
+                    before - after
+                }
             }
             Some(InterpreterAction::NewFrame(input)) => before.wrapping_sub(after).wrapping_sub(handed_over(input)),
             _ => before.wrapping_sub(after),

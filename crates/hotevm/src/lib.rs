@@ -26,6 +26,7 @@ pub use alloy::{HotEthEvm, HotEvmFactory};
 pub use compiler::Rejection;
 pub use config::{Config, Instructions, Optimisation, ParseError, Preset};
 pub use evm::HotEvm;
+pub use hotevm_ir::Limits;
 pub use runtime::Runtime;
 pub use statistics::Statistics;
 

@@ -18,6 +18,7 @@ use revm::{
     interpreter::instructions::gas_table_spec,
     primitives::{Bytes, hardfork::SpecId, keccak256},
 };
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A handle to the compiled code and the counters that EVMs share; cloning it is cheap.
 #[derive(Debug, Clone)]
@@ -140,7 +141,8 @@ impl Shared {
 
     fn compile(&self, bytecode: &Bytes, configuration: &Configuration) -> Result<Arc<NativeCode>, Rejection> {
         let start = cpu_time::ThreadTime::now();
-        let result = self.compiler.compile(bytecode, configuration, &self.config);
+        let compile = || self.compiler.compile(bytecode, configuration, &self.config);
+        let result = catch_unwind(AssertUnwindSafe(compile)).unwrap_or(Err(Rejection::Panic));
         let mut deltas = Deltas { compile_cpu_ns: start.elapsed().as_nanos() as u64, ..Deltas::default() };
         match &result {
             Ok((_, bytes)) => (deltas.compiled, deltas.code_bytes) = (1, *bytes as u64),

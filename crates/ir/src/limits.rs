@@ -26,13 +26,13 @@ macro_rules! limits {
 
 limits! {
     code_bytes_max = 49152, "bytes of code; longer code is rejected";
-    contexts_per_block_max = 400, "abstract stacks kept apart per basic block; beyond it the analysis is coarse";
-    flow_steps_per_instruction_max = 400, "abstract steps per instruction of the code; beyond it the analysis is coarse";
+    contexts_per_block_max = 1000, "abstract stacks kept apart per basic block; beyond it the analysis is coarse";
+    flow_steps_per_instruction_max = 600, "abstract steps per instruction of the code; beyond it the analysis is coarse";
     switch_cases_max = 24, "destinations compared at one computed jump; beyond it the shared dispatch decides";
     cold_instructions_max = 64, "instructions of a chain that can only revert and is therefore left to the interpreter";
     loop_params_max = 6, "stack entries kept in registers round an innermost loop";
     path_slots_max = 64, "stack entries known at a time; beyond it they are stored, so that leaves stay small";
     path_addresses_max = 64, "addresses known at a time; beyond it they are forgotten";
-    part_instructions_max = 4000, "SSA instructions per LLVM function; longer code is split";
+    part_instructions_max = 600, "SSA instructions per LLVM function; longer code is split";
     wide_multiplications_max = 160, "multiplications inlined per LLVM function; beyond it they are called";
 }

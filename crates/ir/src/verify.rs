@@ -24,6 +24,7 @@
 //!      root says of memory; an edge brings at least the memory that its root says.
 //! V18  An edge brings a stack height within what its root says, as far as the checks on its way tell.
 //! V19  A forced leave names a bit below 64.
+//! V20  What is given back, on a way or by a leave row, was charged on the way from the root.
 
 mod tree;
 

@@ -59,6 +59,7 @@ pub(crate) fn lower<'ctx>(
         parts,
         values: vec![None; function.values.len()],
         constants: constants(function),
+        moved: moved(function),
         part: None,
         tops: HashMap::new(),
         leaves: vec![],
@@ -127,6 +128,8 @@ struct Lower<'ctx, 'a> {
     values: Vec<Option<BasicValueEnum<'ctx>>>,
     /// The constants among the values.
     constants: Vec<Option<U256>>,
+    /// Values that are read from home only to be stored elsewhere: they are moved as vectors.
+    moved: Vec<bool>,
     part: Option<Part<'ctx>>,
     /// Root and stack top of the tree that a block belongs to.
     tops: HashMap<usize, (usize, PointerValue<'ctx>)>,
@@ -238,7 +241,11 @@ impl<'ctx> Lower<'ctx, '_> {
     /// Numbers that a part does not know: part 0 hands them to the part that does, any other has none.
     fn elsewhere(&mut self, number: usize, top: PointerValue<'ctx>, wanted: IntValue<'ctx>) -> Result<()> {
         let others: Vec<usize> = (0..self.function.blocks.len())
-            .filter(|block| number == 0 && self.parts[*block] != 0 && self.function.blocks[*block].root.as_ref().is_some_and(|root| root.entry.is_some()))
+            .filter(|block| {
+                number == 0
+                    && self.parts[*block] != 0
+                    && self.function.blocks[*block].root.as_ref().is_some_and(|root| root.entry.is_some())
+            })
             .collect();
         if others.is_empty() {
             self.builder.build_unreachable()?;
@@ -289,7 +296,7 @@ impl<'ctx> Lower<'ctx, '_> {
         self.builder.position_at_end(target);
         let (root, top) = self.tops[&block];
         for (value, inst) in &function.blocks[block].insts {
-            let result = self.inst(inst, root, top)?;
+            let result = self.inst(*value, inst, root, top)?;
             if let (Some(value), Some(result)) = (value, result) {
                 self.values[value.index()] = Some(result);
             }
@@ -342,6 +349,24 @@ fn constants(function: &Function) -> Vec<Option<U256>> {
         }
     }
     constants
+}
+
+/// The values that nothing but stores reads, and that a load defines.
+fn moved(function: &Function) -> Vec<bool> {
+    let mut moved = vec![false; function.values.len()];
+    let insts = || function.blocks.iter().flat_map(|block| &block.insts);
+    for (value, inst) in insts() {
+        if let (Some(value), Inst::Load(_)) = (value, inst) {
+            moved[value.index()] = true;
+        }
+    }
+    for (_, inst) in insts().filter(|(_, inst)| !matches!(inst, Inst::Store(..))) {
+        inst.operands().into_iter().for_each(|operand| moved[operand.index()] = false);
+    }
+    for end in function.blocks.iter().filter_map(|block| block.end.as_ref()) {
+        end.operands().into_iter().for_each(|operand| moved[operand.index()] = false);
+    }
+    moved
 }
 
 /// The symbol of a part.

@@ -105,8 +105,7 @@ pub struct Flow {
 /// A jump whose target was pushed just before it, and is no destination, always fails: it is no dynamic jump.
 pub fn is_constant_jump(code: &Code, blocks: &Blocks, number: usize) -> bool {
     let block = &blocks.list[number];
-    block.end - block.first >= 2
-        && code.instructions[block.end - 2].opcode.is_some_and(|opcode| opcode.class == Class::Push)
+    block.end - block.first >= 2 && code.instructions[block.end - 2].opcode.is_some_and(|opcode| opcode.class == Class::Push)
 }
 
 struct Run<'a> {

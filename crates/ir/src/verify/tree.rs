@@ -18,6 +18,8 @@ struct Facts {
     height_min: i32,
     /// Greatest stack height at the root.
     height_max: i32,
+    /// Gas charged on the way and not given back.
+    charged: u64,
 }
 
 /// One step of the walk.
@@ -59,8 +61,12 @@ impl<'a> Walk<'a> {
     pub fn run(mut self) -> Checked {
         for (number, block) in self.function.blocks.iter().enumerate() {
             let Some(root) = &block.root else { continue };
-            let facts =
-                Facts { memory: root.memory_min.into(), height_min: root.height_min.into(), height_max: root.height_max.into() };
+            let facts = Facts {
+                memory: root.memory_min.into(),
+                height_min: root.height_min.into(),
+                height_max: root.height_max.into(),
+                charged: 0,
+            };
             let mut work = vec![Step::Enter(number, facts)];
             while let Some(step) = work.pop() {
                 match step {
@@ -87,7 +93,7 @@ impl<'a> Walk<'a> {
             }
         }
         let Some(end) = &block.end else { return Ok(()) };
-        self.terminator(end, number)?;
+        self.terminator(end, number, &facts)?;
         for edge in end.edges() {
             match &self.function.blocks[edge.block.index()].root {
                 Some(root) => self.arrive(edge, root, end, number, facts)?,
@@ -136,10 +142,19 @@ impl<'a> Walk<'a> {
 
     fn inst(&mut self, inst: &Inst, block: usize, facts: &mut Facts) -> Checked {
         if let Some(leave) = inst.leave() {
-            self.leave_row(leave, block)?;
+            self.leave_row(leave, block, facts)?;
         }
         match inst {
-            Inst::Const(_) | Inst::Number(_) | Inst::Field(_) | Inst::Charge { .. } | Inst::GiveBack(_) => Ok(()),
+            Inst::Const(_) | Inst::Number(_) | Inst::Field(_) => Ok(()),
+            Inst::Charge { gas, .. } => {
+                facts.charged += u64::from(*gas);
+                Ok(())
+            }
+            Inst::GiveBack(gas) => {
+                let left = facts.charged.checked_sub(u64::from(*gas));
+                facts.charged = left.ok_or_else(|| broken(20, block, format!("{gas} back of {}", facts.charged)))?;
+                Ok(())
+            }
             Inst::Pure(op, args) => {
                 let (given, wanted) = (args.len(), op.operands().len());
                 hold(given == wanted, 6, block, || format!("{given} operands of {}, wanted {wanted}", op.name()))?;
@@ -187,9 +202,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn terminator(&self, end: &Terminator, block: usize) -> Checked {
+    fn terminator(&self, end: &Terminator, block: usize, facts: &Facts) -> Checked {
         if let Some(leave) = end.leave() {
-            self.leave_row(leave, block)?;
+            self.leave_row(leave, block, facts)?;
         }
         match end {
             Terminator::Jump(_) | Terminator::Leave(_) => Ok(()),
@@ -203,10 +218,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// V10, V11.
-    fn leave_row(&self, leave: LeaveId, block: usize) -> Checked {
+    /// V10, V11, V20.
+    fn leave_row(&self, leave: LeaveId, block: usize, facts: &Facts) -> Checked {
         let row = &self.function.leaves[leave.index()];
         is_top(row.top, block)?;
+        let (back, charged) = (row.gas, facts.charged);
+        hold(u64::from(back) <= charged, 20, block, || format!("{leave} gives {back} back of {charged}"))?;
         let mut slots = HashSet::with_capacity(row.stores.len());
         for (slot, value) in &row.stores {
             is_slot(*slot, block)?;

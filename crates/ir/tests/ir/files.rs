@@ -72,7 +72,8 @@ fn passes(function: &mut Function, name: &str, alone: bool) {
 
 /// The lines of the text form that tell of gas.
 fn sections(function: &Function) -> String {
-    const KEPT: &[&str] = &["charge", "reach", "host", "finish", "suspend", "jump", "branch", "switch", "dispatch", "leave"];
+    const KEPT: &[&str] =
+        &["charge", "giveback", "reach", "host", "finish", "suspend", "jump", "branch", "switch", "dispatch", "leave"];
     let printed = text::print(function);
     let kept = printed.lines().filter(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();

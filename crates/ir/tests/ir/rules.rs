@@ -273,6 +273,19 @@ fn v19_a_forced_leave_has_a_bit() {
     check_broken(19, &lines("    forced 64 else leave 0"));
 }
 
+#[test]
+fn v20_only_what_was_charged_is_given_back() {
+    let row = "leave 1: gas at 0x0000, give back 5, top [0]\n";
+    check_broken(20, &lines("    giveback 1"));
+    check_broken(20, &lines("    charge 4 else leave 0\n    giveback 5"));
+    check_broken(20, &format!("{ROOT}    charge 4 else leave 0\n    leave 1\n{LEAVE}{row}"));
+    // A charge leaves with nothing charged.
+    check_broken(20, &format!("{ROOT}    charge 5 else leave 1\n    leave 0\n{LEAVE}{row}"));
+    check_broken(20, &format!("{ROOT}    charge 6 else leave 0\n    giveback 2\n    leave 1\n{LEAVE}{row}"));
+    let all = format!("{ROOT}    charge 7 else leave 0\n    giveback 2\n    leave 1\n{LEAVE}{row}");
+    assert_eq!(text::parse(&all).map(|function| verify::verify(&function)), Ok(Ok(())));
+}
+
 /// Changes one thing of a function.
 fn damage(function: &mut Function, random: &mut Random) {
     let wild = |random: &mut Random| if random.below(3) == 0 { u32::MAX } else { random.below(40) as u32 };

@@ -44,7 +44,8 @@ impl<'ctx> Lower<'ctx, '_> {
 
     /// Enters a root from outside: its parameters are read from home.
     pub(super) fn enter_root(&mut self, root: usize, top: PointerValue<'ctx>) -> Result<()> {
-        let slots: Vec<i32> = self.function.blocks[root].root.iter().flat_map(|root| &root.params).map(|(slot, _)| *slot).collect();
+        let slots: Vec<i32> =
+            self.function.blocks[root].root.iter().flat_map(|root| &root.params).map(|(slot, _)| *slot).collect();
         let args = slots.into_iter().map(|slot| Ok(self.load_home(top, slot)?.into())).collect::<Result<Vec<_>>>()?;
         self.arrive(root, top, &args)
     }
@@ -87,8 +88,11 @@ impl<'ctx> Lower<'ctx, '_> {
         }
         let number = self.jump_number(target, leave)?;
         let blocks = cases.iter().map(|(_, edge)| self.edge_block(edge)).collect::<Result<Vec<_>>>()?;
-        let arms: Vec<_> =
-            cases.iter().zip(&blocks).map(|((pc, _), block)| (self.symbols.i32.const_int(u64::from(*pc), false), *block)).collect();
+        let arms: Vec<_> = cases
+            .iter()
+            .zip(&blocks)
+            .map(|((pc, _), block)| (self.symbols.i32.const_int(u64::from(*pc), false), *block))
+            .collect();
         self.builder.build_switch(number, leave, &arms)?;
         for ((_, edge), block) in cases.iter().zip(blocks) {
             self.fill_edge(edge, block, top)?;

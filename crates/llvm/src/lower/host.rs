@@ -33,7 +33,8 @@ impl<'ctx> Lower<'ctx, '_> {
     /// Returns to the host with any status but `Continue`.
     pub(super) fn return_unless_zero(&mut self, status: IntValue<'ctx>) -> Result<()> {
         let function = self.part_state()?.function;
-        let (ended, goes_on) = (self.context.append_basic_block(function, "ended"), self.context.append_basic_block(function, "on"));
+        let (ended, goes_on) =
+            (self.context.append_basic_block(function, "ended"), self.context.append_basic_block(function, "on"));
         let ends = self.builder.build_int_compare(IntPredicate::NE, status, self.symbols.i32.const_zero(), "ends")?;
         let branch = self.builder.build_conditional_branch(ends, ended, goes_on)?;
         self.symbols.mark_unlikely(branch);
@@ -53,7 +54,8 @@ impl<'ctx> Lower<'ctx, '_> {
             return Ok(());
         }
         let function = self.part_state()?.function;
-        let (ended, goes_on) = (self.context.append_basic_block(function, "suspended"), self.context.append_basic_block(function, "on"));
+        let (ended, goes_on) =
+            (self.context.append_basic_block(function, "suspended"), self.context.append_basic_block(function, "on"));
         let ends = self.builder.build_int_compare(IntPredicate::NE, status, self.symbols.i32.const_zero(), "ends")?;
         self.builder.build_conditional_branch(ends, ended, goes_on)?;
         self.builder.position_at_end(ended);
@@ -101,8 +103,7 @@ impl<'ctx> Lower<'ctx, '_> {
         let block = self.context.append_basic_block(self.part_state()?.function, "leave");
         self.builder.position_at_end(block);
         for (slot, value) in &computed {
-            let value = self.word(*value)?;
-            self.store_home(top, *slot, value)?;
+            self.store_home(top, *slot, *value)?;
         }
         self.builder.build_unconditional_branch(exit)?;
         site_phi.add_incoming(&[(&self.symbols.i32.const_int(u64::from(site), false), block)]);

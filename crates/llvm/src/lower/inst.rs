@@ -8,7 +8,7 @@ use hotevm_abi::NativeFrame;
 use hotevm_ir::function::{Field, Inst, LeaveId, Value};
 use inkwell::{
     IntPredicate,
-    types::{BasicType, BasicTypeEnum, IntType},
+    types::{BasicType, BasicTypeEnum, IntType, VectorType},
     values::{BasicValue, BasicValueEnum, IntValue, PointerValue},
 };
 use std::mem::offset_of;
@@ -19,16 +19,22 @@ const WORD_BYTES: i64 = 32;
 const HOME_ALIGN: u32 = 8;
 
 impl<'ctx> Lower<'ctx, '_> {
-    pub(super) fn inst(&mut self, inst: &Inst, root: usize, top: PointerValue<'ctx>) -> Result<Option<BasicValueEnum<'ctx>>> {
+    pub(super) fn inst(
+        &mut self,
+        value: Option<Value>,
+        inst: &Inst,
+        root: usize,
+        top: PointerValue<'ctx>,
+    ) -> Result<Option<BasicValueEnum<'ctx>>> {
         Ok(match inst {
             Inst::Const(word) => Some(self.constant(*word).into()),
             Inst::Number(number) => Some(self.symbols.i64.const_int(*number, false).into()),
             Inst::Pure(op, args) => Some(self.pure(*op, args)?.into()),
             Inst::Field(field) => Some(self.field(*field)?.into()),
+            Inst::Load(slot) if value.is_some_and(|value| self.moved[value.index()]) => Some(self.load_vector(top, *slot)?),
             Inst::Load(slot) => Some(self.load_home(top, *slot)?.into()),
             Inst::Store(slot, value) => {
-                let value = self.word(*value)?;
-                self.store_home(top, *slot, value)?;
+                self.store_home(top, *slot, *value)?;
                 None
             }
             Inst::Charge { gas, leave } => {
@@ -137,9 +143,31 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(value)
     }
 
-    pub(super) fn store_home(&self, top: PointerValue<'ctx>, slot: i32, value: IntValue<'ctx>) -> Result<()> {
+    /// Reads a slot as a vector, for moving it: a 256-bit number would be taken apart for nothing.
+    fn load_vector(&self, top: PointerValue<'ctx>, slot: i32) -> Result<BasicValueEnum<'ctx>> {
         let home = self.symbols.offset(&self.builder, top, i64::from(slot) * WORD_BYTES)?;
-        let access = self.builder.build_store(home, value)?;
+        let value = self.builder.build_load(self.symbols.i64.vec_type(4), home, "moved")?;
+        if let Some(access) = value.as_instruction_value() {
+            let _ = access.set_alignment(HOME_ALIGN);
+            self.symbols.tag(Some(access), Region::Stack);
+        }
+        Ok(value)
+    }
+
+    /// What is stored for a value: constants and moved values as vectors.
+    fn stored(&self, value: Value) -> Result<BasicValueEnum<'ctx>> {
+        match self.constants[value.index()] {
+            Some(word) => {
+                let limbs = word.as_limbs().map(|limb| self.symbols.i64.const_int(limb, false));
+                Ok(VectorType::const_vector(&limbs).into())
+            }
+            None => self.value(value),
+        }
+    }
+
+    pub(super) fn store_home(&self, top: PointerValue<'ctx>, slot: i32, value: Value) -> Result<()> {
+        let home = self.symbols.offset(&self.builder, top, i64::from(slot) * WORD_BYTES)?;
+        let access = self.builder.build_store(home, self.stored(value)?)?;
         let _ = access.set_alignment(HOME_ALIGN);
         self.symbols.tag(Some(access), Region::Stack);
         Ok(())
@@ -193,7 +221,8 @@ impl<'ctx> Lower<'ctx, '_> {
         let len = self.load_number(offset_of!(NativeFrame, memory_len))?;
         let beyond = self.builder.build_int_compare(IntPredicate::UGT, end, len, "beyond")?;
         let function = self.part_state()?.function;
-        let (grow, within) = (self.context.append_basic_block(function, "grow"), self.context.append_basic_block(function, "within"));
+        let (grow, within) =
+            (self.context.append_basic_block(function, "grow"), self.context.append_basic_block(function, "within"));
         let branch = self.builder.build_conditional_branch(beyond, grow, within)?;
         self.symbols.mark_unlikely(branch);
         self.builder.position_at_end(grow);
@@ -245,9 +274,7 @@ impl<'ctx> Lower<'ctx, '_> {
     /// Calls an intrinsic that is overloaded in its first parameter.
     pub(super) fn intrinsic(&self, name: &str, ty: IntType<'ctx>, args: &[IntValue<'ctx>]) -> Result<IntValue<'ctx>> {
         let intrinsic = inkwell::intrinsics::Intrinsic::find(name).ok_or_else(|| self.defect(name))?;
-        let declaration = intrinsic
-            .get_declaration(self.module, &[ty.as_basic_type_enum()])
-            .ok_or_else(|| self.defect(name))?;
+        let declaration = intrinsic.get_declaration(self.module, &[ty.as_basic_type_enum()]).ok_or_else(|| self.defect(name))?;
         let args: Vec<_> = args.iter().map(|arg| (*arg).into()).collect();
         let call = self.builder.build_call(declaration, &args, "intrinsic")?;
         Ok(call.try_as_basic_value().basic().ok_or_else(|| self.defect(name))?.into_int_value())

@@ -46,9 +46,7 @@ impl<'ctx> Lower<'ctx, '_> {
                 self.builder.build_int_compare(IntPredicate::EQ, operands[0], zero, "iszero")?
             }
             PureOp::BoolNot => self.builder.build_not(operands[0], "not")?,
-            PureOp::FromBool | PureOp::FromNum => {
-                self.builder.build_int_z_extend(operands[0], self.symbols.word, "word")?
-            }
+            PureOp::FromBool | PureOp::FromNum => self.builder.build_int_z_extend(operands[0], self.symbols.word, "word")?,
         })
     }
 
