@@ -20,6 +20,7 @@ pub(crate) struct NativeCode {
 
 impl NativeCode {
     /// Puts the parts together. The first entry is the start.
+    #[cfg(feature = "llvm")]
     pub(crate) fn new(executable: Executable, mut entries: Vec<EntryPoint>, leaves: Vec<LeaveRow>, bytecode: Bytes) -> Self {
         entries.retain(|entry| entry.number != 0);
         Self { executable, entries, leaves, bytecode }

@@ -12,7 +12,7 @@ use hotevm_ir::Fork;
 use revm::{
     context_interface::cfg::GasParams,
     interpreter::{GasTable, instructions::gas_table_spec},
-    primitives::{U256, hardfork::SpecId},
+    primitives::hardfork::SpecId,
 };
 
 /// Everything that is folded into compiled code.
@@ -42,10 +42,11 @@ impl Settings {
     }
 
     /// The settings of the compiler's middle end; none for a fork it does not know.
+    #[cfg(feature = "llvm")]
     pub(crate) fn compiler_config(&self, config: &crate::Config) -> Option<hotevm_ir::Config> {
         let mut exp_gas = [0_u32; 33];
         for (bytes, cost) in exp_gas.iter_mut().enumerate().skip(1) {
-            let exponent = U256::ONE << (8 * (bytes - 1));
+            let exponent = revm::primitives::U256::ONE << (8 * (bytes - 1));
             *cost = u32::try_from(self.gas_params.exp_cost(exponent)).unwrap_or(u32::MAX);
         }
         Some(hotevm_ir::Config {

@@ -1,4 +1,5 @@
-//! Generated contracts against the interpreter, as many as a short time allows. `examples/generated.rs` runs as many as are asked for.
+//! Generated contracts against the interpreter, as many as a short time allows, or a longer one with the feature `full`.
+//! `examples/generated.rs` runs as many as are asked for.
 //!
 //! in   a seed from the variable HOTEVM_TEST_SEED, else a new one; it is printed
 //! out  no difference; else the reduced case, and the seed that brings it back
@@ -24,9 +25,11 @@ use proptest::{
 
 const SEED_VARIABLE: &str = "HOTEVM_TEST_SEED";
 
+const IS_LONG: bool = cfg!(feature = "full");
+
 /// Each test ends after so many cases or so much time, whatever comes first.
-const CASES_MAX: u32 = 400;
-const TIME_MAX: Duration = Duration::from_secs(9);
+const CASES_MAX: u32 = if IS_LONG { 40_000 } else { 400 };
+const TIME_MAX: Duration = Duration::from_secs(if IS_LONG { 600 } else { 9 });
 
 const SIZE: Size = Size { contracts_max: 3, inputs: 6, statements_max: 40 };
 
