@@ -7,8 +7,10 @@
 //! H2  Before the call the interpreter is given stack height and gas, after it the frame is given gas and memory.
 //! H3  An error becomes the halt that revm's loop would make of it. Only `grow` leaves, and only with everything as it was.
 //! H4  No panic passes generated code: it is caught, kept, and resumed by the host.
+//! H5  A host instruction that goes on charges the static gas of the section behind it; where that is not left, nothing of it is
+//!     charged and the frame leaves behind the instruction.
 
-use hotevm_abi::{BuiltinTable, NativeFrame, Status};
+use hotevm_abi::{BuiltinTable, NativeFrame, Status, place_parts};
 use hotevm_ir::opcodes::{self, Class};
 use revm::{
     interpreter::CallInput,
@@ -39,6 +41,8 @@ pub(crate) struct HostState<'a, CTX: Host> {
 
 /// Site of a leave whose state stands in the interpreter already.
 pub(crate) const SITE_IN_PLACE: u32 = u32::MAX;
+/// Site of a leave behind a host instruction, whose pc stands in the interpreter; the rest is in the row for that pc.
+pub(crate) const SITE_BEHIND: u32 = u32::MAX - 1;
 
 /// The builtins for an EVM type.
 pub(crate) const fn table<CTX: Host>() -> BuiltinTable {
@@ -101,6 +105,22 @@ impl<CTX: Host> HostState<'_, CTX> {
         {
             let data = self.interpreter.memory.global_slice(range.clone());
             frame.calldata_base = data.as_ptr();
+        }
+    }
+
+    /// Charges for the section behind a host instruction, or leaves before it (H5).
+    fn charge_behind(&mut self, frame: &mut NativeFrame, place: u64) -> Status {
+        let (_, pc, gas) = place_parts(place);
+        match frame.gas.checked_sub(u64::from(gas)) {
+            Some(left) => {
+                frame.gas = left;
+                Status::Continue
+            }
+            None => {
+                self.interpreter.bytecode.absolute_jump(pc as usize + 1);
+                frame.site = SITE_BEHIND;
+                Status::Leave
+            }
         }
     }
 
@@ -199,7 +219,7 @@ unsafe extern "C" fn scratch<const OPCODE: u8>(frame: *mut NativeFrame) {
     };
 }
 
-unsafe extern "C" fn instruction<CTX: Host, const OPCODE: u8>(frame: *mut NativeFrame, top: *mut U256, _place: u64) -> u32 {
+unsafe extern "C" fn instruction<CTX: Host, const OPCODE: u8>(frame: *mut NativeFrame, top: *mut U256, place: u64) -> u32 {
     // SAFETY: called by generated code with the frame of its run.
     unsafe {
         with_host::<CTX>(frame, |host, frame| {
@@ -209,7 +229,10 @@ unsafe extern "C" fn instruction<CTX: Host, const OPCODE: u8>(frame: *mut Native
             if moves_memory(OPCODE) {
                 host.take_memory(frame);
             }
-            host.finish(result)
+            match host.finish(result) {
+                Status::Continue => host.charge_behind(frame, place),
+                status => status,
+            }
         })
     }
 }
@@ -250,7 +273,8 @@ unsafe extern "C" fn table_call<CTX: Host>(frame: *mut NativeFrame, top: *mut U2
     // SAFETY: called by generated code with the frame of its run.
     unsafe {
         with_host::<CTX>(frame, |host, frame| {
-            let (opcode, next) = (place as u8, (place >> 8) as usize + 1);
+            let (opcode, pc, _) = place_parts(place);
+            let next = pc as usize + 1;
             host.give_back(frame, top);
             host.interpreter.bytecode.absolute_jump(next);
             let result = host.instructions[usize::from(opcode)]
@@ -262,11 +286,14 @@ unsafe extern "C" fn table_call<CTX: Host>(frame: *mut NativeFrame, top: *mut U2
             host.take_again(frame);
             frame.returndata_len = host.interpreter.return_data.0.len() as u64;
             let status = host.finish(result);
-            if status == Status::Continue && host.interpreter.bytecode.pc() != next {
-                frame.site = SITE_IN_PLACE;
-                return Status::Leave;
+            match status {
+                Status::Continue if host.interpreter.bytecode.pc() != next => {
+                    frame.site = SITE_IN_PLACE;
+                    Status::Leave
+                }
+                Status::Continue => host.charge_behind(frame, place),
+                status => status,
             }
-            status
         })
     }
 }
@@ -281,7 +308,7 @@ unsafe extern "C" fn step<CTX: Host>(frame: *mut NativeFrame, top: *mut U256, pl
     unsafe {
         with_host::<CTX>(frame, |host, frame| {
             host.give_back(frame, top);
-            host.interpreter.bytecode.absolute_jump((place >> 8) as usize);
+            host.interpreter.bytecode.absolute_jump(place_parts(place).1 as usize);
             let result = host.interpreter.step(host.instructions, host.gas_table, host.context);
             match host.finish(result) {
                 Status::Continue => Status::Reenter,

@@ -222,13 +222,23 @@ impl Builder<'_> {
         }
     }
 
+    /// Charges for the section that begins at the instruction `pc`. What was charged for instructions that do not follow after
+    /// all counts towards it.
+    fn charge_section(&mut self, gas: u32, pc: u32) {
+        let rest = self.path.rest;
+        if gas >= rest {
+            self.charge(gas - rest, pc);
+        } else {
+            self.path.rest = rest - gas;
+            self.give_back();
+        }
+        self.path.rest = gas;
+    }
+
     fn basic_block(&mut self, source: usize, block: Block, path: Path) {
         self.block = block;
         self.path = path;
         let mut in_section = std::mem::take(&mut self.path.is_open);
-        if !in_section {
-            self.give_back();
-        }
         let row = &self.blocks.list[source];
         if let Some(leave) = self.check_block_height(source) {
             self.function.blocks[block.index()].end = Some(Terminator::Leave(leave));
@@ -241,8 +251,7 @@ impl Builder<'_> {
             if !in_section {
                 // G1; an instruction left to the interpreter, or declared custom, charges for itself.
                 let gas = self.section_gas(source, index);
-                self.charge(gas, instruction.pc);
-                self.path.rest = gas;
+                self.charge_section(gas, instruction.pc);
             }
             self.forced(instruction.pc);
             if is_left(instruction, self.config) || self.config.is_custom(byte) {

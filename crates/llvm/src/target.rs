@@ -57,7 +57,16 @@ fn initialise() {
 }
 
 /// Parts of LLVM's code generation that cost more time than they give (process-wide, since LLVM knows them only as options).
-const OPTIONS: &[&CStr] = &[c"hotevm", c"-disable-cgp", c"-disable-lsr", c"-enable-misched=false", c"-enable-post-misched=false"];
+/// Sharing addresses between blocks, as machine CSE and LICM do, makes them live long and spills them.
+const OPTIONS: &[&CStr] = &[
+    c"hotevm",
+    c"-disable-cgp",
+    c"-disable-lsr",
+    c"-disable-machine-cse",
+    c"-disable-machine-licm",
+    c"-enable-misched=false",
+    c"-enable-post-misched=false",
+];
 
 fn restrict_code_generation() {
     let arguments: Vec<*const c_char> = OPTIONS.iter().map(|option| option.as_ptr()).collect();
@@ -128,7 +137,7 @@ impl Optimisation {
         match self {
             Self::None => "function(simplifycfg)",
             Self::Fast => "function(early-cse,simplifycfg)",
-            Self::Full => "function(early-cse<memssa>,simplifycfg)",
+            Self::Full => "function(simplifycfg)",
         }
     }
 }

@@ -134,7 +134,23 @@ impl Builder<'_> {
         }
         let number = self.define(Inst::Narrow(word, leave));
         self.path.narrow.insert(word, number);
+        self.replace_by_number(word, number);
         number
+    }
+
+    /// A word that was checked to be small is that number wherever it stands: what is computed from it needs fewer bits.
+    fn replace_by_number(&mut self, word: Value, number: Value) {
+        let slots: Vec<i32> = self.path.slots.iter().filter(|(_, slot)| slot.value == word).map(|(index, _)| *index).collect();
+        if slots.is_empty() || self.constant(word).is_some() {
+            return;
+        }
+        let narrowed = self.define(Inst::Pure(PureOp::FromNum, vec![number]));
+        self.path.narrow.insert(narrowed, number);
+        for index in slots {
+            if let Some(slot) = self.path.slots.get_mut(&index) {
+                slot.value = narrowed;
+            }
+        }
     }
 
     /// EXP of constants is folded, its dynamic cost charged as the interpreter would; otherwise it is the host's.

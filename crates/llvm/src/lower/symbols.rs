@@ -75,7 +75,7 @@ impl<'ctx> Symbols<'ctx> {
         let dispatch = define("dispatch", native, Linkage::Internal);
         let grow_type = i32.fn_type(&[pointer.into(), i64.into(), i64.into()], false);
         let grow = define("grow", grow_type, Linkage::Internal);
-        let load_type = context.void_type().fn_type(&[pointer.into()], false);
+        let load_type = context.void_type().fn_type(&[pointer.into(), i64.into()], false);
         let call_data_load = define("call_data_load", load_type, Linkage::Internal);
         for stub in [grow, call_data_load] {
             stub.set_call_conventions(PRESERVE_MOST);
@@ -103,7 +103,6 @@ impl<'ctx> Symbols<'ctx> {
             prof_kind: context.get_kind_id("prof"),
         };
         symbols.define_stub(context, grow, "grow")?;
-        symbols.define_stub(context, call_data_load, "call_data_load")?;
         Ok(symbols)
     }
 
