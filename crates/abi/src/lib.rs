@@ -9,11 +9,16 @@
 
 extern crate alloc;
 
+mod artifact;
 mod builtins;
 mod frame;
 mod hash;
 mod object;
 
+pub use artifact::{
+    Acceptance, Artifact, ArtifactKey, CompilerFingerprint, DIGEST_OFFSET, DecodeError, FORMAT_VERSION, HEADER_LEN,
+    ManifestHeader, Refusal, Tier, peek_key,
+};
 pub use builtins::{BuiltinKind, BuiltinRow, BuiltinTable, GrowFn, HostFn, ScratchFn};
 pub use frame::{FRAME_FIELDS, NativeFn, NativeFrame, Status};
 pub use hash::abi_hash;
