@@ -11,6 +11,7 @@ extern crate alloc;
 
 mod artifact;
 mod builtins;
+mod cpu;
 mod frame;
 mod hash;
 mod object;
@@ -20,6 +21,7 @@ pub use artifact::{
     ManifestHeader, Refusal, Tier, peek_key,
 };
 pub use builtins::{BuiltinKind, BuiltinRow, BuiltinTable, GrowFn, HostFn, ScratchFn};
+pub use cpu::{AARCH64_BASE_FEATURES, AARCH64_FEATURES, X86_64_BASE_FEATURES, X86_64_FEATURES};
 pub use frame::{FRAME_FIELDS, NativeFn, NativeFrame, Status};
 pub use hash::abi_hash;
 pub use object::{CodeObject, EntryPoint, LeaveRow};

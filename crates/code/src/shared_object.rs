@@ -64,6 +64,7 @@ pub enum WriteError {
 pub struct SharedObject {
     artifact: Artifact,
     bytes: Vec<u8>,
+    machine: Machine,
     image_at: usize,
 }
 
@@ -111,18 +112,26 @@ impl SharedObject {
         if header.file_len != bytes.len() as u64 || header.digest != digest(&bytes) {
             return Err(Refusal::Altered);
         }
-        let (artifact, image_at) = parts(&bytes, header.digest).ok_or(Refusal::Altered)?;
+        let (artifact, machine, image_at) = parts(&bytes, header.digest).ok_or(Refusal::Altered)?;
         let mut hasher = Keccak256::new();
         hasher.update(&artifact.bytecode);
         if hasher.finalize() != artifact.key.code_hash {
             return Err(Refusal::CodeBytes);
         }
-        Ok(SharedObject { artifact, bytes, image_at })
+        Ok(SharedObject { artifact, bytes, machine, image_at })
     }
 
     /// What the file holds.
     pub fn artifact(&self) -> &Artifact {
         &self.artifact
+    }
+
+    /// A copy of the code, for pages of its own.
+    pub fn image(&self) -> Image {
+        let code = &self.artifact.code;
+        let [text_len, entry_offset, alignment] =
+            [code.text_len, code.entry_offset, code.alignment].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+        Image { bytes: code.bytes.clone(), text_len, entry_offset, alignment, machine: self.machine, sections: Vec::new() }
     }
 
     /// Gives up the file for what it holds.
@@ -164,7 +173,7 @@ fn header(bytes: &[u8]) -> Result<ManifestHeader, Refusal> {
 }
 
 /// Takes a file apart and puts it together again (S1); none if that gives other bytes.
-fn parts(bytes: &[u8], digest: [u8; 32]) -> Option<(Artifact, usize)> {
+fn parts(bytes: &[u8], digest: [u8; 32]) -> Option<(Artifact, Machine, usize)> {
     let field = bytes.get(NOTE_AT + 4..)?.first_chunk::<4>()?;
     let manifest_len = usize::try_from(u32::from_le_bytes(*field)).ok()?;
     let body = bytes.get(MANIFEST_AT + HEADER_LEN..MANIFEST_AT.checked_add(manifest_len)?)?;
@@ -173,7 +182,7 @@ fn parts(bytes: &[u8], digest: [u8; 32]) -> Option<(Artifact, usize)> {
     let image = bytes.get(image_at..)?;
     let artifact = Artifact::decode_body(body, image).ok()?;
     image_of(&artifact, machine).ok()?;
-    (render(&artifact, machine, body, digest)? == bytes).then_some((artifact, image_at))
+    (render(&artifact, machine, body, digest)? == bytes).then_some((artifact, machine, image_at))
 }
 
 /// Checks that the code is an image for `machine` (laws M1 and M2 of `image`).
