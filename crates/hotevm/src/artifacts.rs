@@ -12,7 +12,7 @@
 use crate::{
     Config, Instructions, Runtime,
     code::NativeCode,
-    compiler::{Compiler, Linked, Rejection},
+    compiler::{Compiler, Linked, Rejection, dump_files},
     configuration::{Configuration, Settings},
     runtime::Shared,
     statistics::Deltas,
@@ -22,7 +22,7 @@ use alloy_primitives::Keccak256;
 use hotevm_abi::{Acceptance, Artifact, ArtifactKey, CompilerFingerprint, Tier, abi_hash};
 use hotevm_code::{Executable, SharedObject};
 use hotevm_ir::Fork;
-use hotevm_store::{ArtifactStore, StoreError};
+use hotevm_store::{ArtifactStore, StoreError, manifest_text};
 use revm::{
     context_interface::cfg::GasParams,
     interpreter::instructions::gas_table_spec,
@@ -183,7 +183,8 @@ impl Compiler {
         config: &Config,
     ) -> Result<SharedObject, Rejection> {
         let start = cpu_time::ThreadTime::now();
-        let Linked { image, entries, leaves, .. } = self.link(bytecode, settings, config)?;
+        let Linked { image, entries, leaves, dumps } = self.link(bytecode, settings, config)?;
+        let layout = config.dump_dir.as_ref().map(|_| hotevm_code::layout_text(&image, None));
         let code = image.into_object(entries, leaves).map_err(|error| Rejection::Link(error.to_string()))?;
         let created = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let artifact = Artifact {
@@ -194,7 +195,13 @@ impl Compiler {
             created_unix_s: created.map_or(0, |since| since.as_secs()),
             compile_cpu_ns: start.elapsed().as_nanos() as u64,
         };
-        SharedObject::write(&artifact).map_err(|error| Rejection::Link(error.to_string()))
+        let object = SharedObject::write(&artifact).map_err(|error| Rejection::Link(error.to_string()))?;
+        if let Some((directory, layout)) = config.dump_dir.as_ref().zip(layout) {
+            let texts = [("60-manifest.txt", manifest_text(&object)), ("70-layout.txt", layout)];
+            let texts = texts.map(|(name, text)| (name.to_owned(), text.into_bytes()));
+            dump_files(directory, bytecode, dumps.into_iter().chain(texts));
+        }
+        Ok(object)
     }
 
     /// Code from the store, else compiled and stored; also its bytes, and whether it was compiled (N2).
@@ -306,5 +313,27 @@ impl Shared {
         let custom = opcode_words(key.custom_opcodes);
         let (_, spec) = STOCK.get_or_init(stock_digests).iter().find(|(digest, _)| *digest == key.gas)?;
         Some(self.configurations.get(Settings::stock(*spec, custom)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_tell_settings_apart_by_value() {
+        let mut digests: Vec<B256> = stock_digests().into_iter().map(|(digest, _)| digest).collect();
+        assert_eq!(digests, stock_digests().into_iter().map(|(digest, _)| digest).collect::<Vec<_>>());
+        let osaka = Settings::stock(SpecId::OSAKA, [0; 4]);
+        let mut dearer = osaka.clone();
+        dearer.gas_table[1] += 1;
+        digests.push(dearer.gas_digest());
+        digests.sort_unstable();
+        digests.dedup();
+        assert_eq!(digests.len(), Fork::ALL.len() + 1);
+        let custom = Settings::stock(SpecId::OSAKA, Instructions::custom([0x0c, 0xff]).words());
+        assert_eq!(custom.gas_digest(), osaka.gas_digest());
+        assert_eq!(opcode_words(custom.custom_opcodes()), custom.custom);
+        assert_eq!((custom.custom_opcodes()[1], custom.custom_opcodes()[31]), (0x10, 0x80));
     }
 }

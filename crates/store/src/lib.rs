@@ -35,10 +35,12 @@ mod counts;
 mod error;
 mod local;
 mod sync;
+mod text;
 
 pub use counts::{Count, StoreCounts};
 pub use error::StoreError;
 pub use local::{DEFAULT_BUDGET_BYTES, DEFAULT_DIRECTORY, LocalConfig, LocalStore};
+pub use text::manifest_text;
 
 use hotevm_abi::{Acceptance, ArtifactKey};
 use hotevm_code::SharedObject;
