@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aot;
 mod blocktest;
 mod compile;
 mod limits;
@@ -44,6 +45,9 @@ enum Subcommands {
     Statetest(statetest::Arguments),
     /// Run blockchain tests.
     Blocktest(blocktest::Arguments),
+    /// Compile in advance; list, check and collect artifacts.
+    #[command(subcommand)]
+    Aot(aot::Command),
     /// Compile bytecode and tell what came of it.
     Compile(compile::Arguments),
     /// Print what bounds the compiler's work.
@@ -57,6 +61,7 @@ impl Subcommands {
             Self::Replay(arguments) => replay::run(arguments),
             Self::Statetest(arguments) => statetest::run(arguments),
             Self::Blocktest(arguments) => blocktest::run(arguments),
+            Self::Aot(command) => aot::run(command),
             Self::Compile(arguments) => compile::run(arguments),
             Self::Limits => limits::run(),
         }
