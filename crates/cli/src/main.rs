@@ -16,6 +16,7 @@ mod outcome;
 mod pin;
 mod progress;
 mod replay;
+mod run;
 mod statetest;
 
 use clap::{Parser, Subcommand};
@@ -44,6 +45,8 @@ enum Subcommands {
     Statetest(statetest::Arguments),
     /// Run blockchain tests.
     Blocktest(blocktest::Arguments),
+    /// Run one bytecode or the contracts of a fixture once in every mode, and compare.
+    Run(run::Arguments),
     /// Compile bytecode and tell what came of it.
     Compile(compile::Arguments),
     /// Print what bounds the compiler's work.
@@ -57,6 +60,7 @@ impl Subcommands {
             Self::Replay(arguments) => replay::run(arguments),
             Self::Statetest(arguments) => statetest::run(arguments),
             Self::Blocktest(arguments) => blocktest::run(arguments),
+            Self::Run(arguments) => run::run(arguments),
             Self::Compile(arguments) => compile::run(arguments),
             Self::Limits => limits::run(),
         }

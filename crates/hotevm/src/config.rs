@@ -84,6 +84,9 @@ pub struct Config {
     pub code_memory_bytes_max: usize,
     /// What bounds the compiler's work on one code.
     pub limits: hotevm_ir::Limits,
+    /// Spoils every function before machine code is made of it, so that tests can show that they would notice.
+    #[cfg(feature = "planted-faults")]
+    pub planted_fault: Option<fn(&mut hotevm_ir::Function)>,
 }
 
 impl Config {
@@ -103,6 +106,8 @@ impl Default for Config {
             dump_dir: None,
             code_memory_bytes_max: 1 << 30,
             limits: hotevm_ir::Limits::default(),
+            #[cfg(feature = "planted-faults")]
+            planted_fault: None,
         }
     }
 }
