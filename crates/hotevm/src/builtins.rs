@@ -10,6 +10,7 @@
 //! H5  A host instruction that goes on charges the static gas of the section behind it; where that is not left, nothing of it is
 //!     charged and the frame leaves behind the instruction.
 
+use crate::hashes::{Hashes, INPUT_BYTES_MAX, Input};
 use hotevm_abi::{BuiltinTable, NativeFrame, Status, place_parts};
 use hotevm_ir::opcodes::{self, Class};
 use revm::{
@@ -33,6 +34,8 @@ pub(crate) struct HostState<'a, CTX: Host> {
     pub(crate) context: &'a mut CTX,
     pub(crate) instructions: &'a InstructionTable<EthInterpreter, CTX>,
     pub(crate) gas_table: &'a GasTable,
+    /// Hashes computed lately.
+    pub(crate) hashes: &'a mut Hashes,
     /// The panic that was caught.
     pub(crate) panic: Option<Box<dyn Any + Send>>,
     /// Gas charged in table calls of opcodes that are meant to be inline or to have a builtin.
@@ -58,7 +61,7 @@ pub(crate) const fn table<CTX: Host>() -> BuiltinTable {
         mulmod: scratch::<0x09>,
         stop: instruction::<CTX, 0x00>,
         exp: instruction::<CTX, 0x0a>,
-        keccak256: instruction::<CTX, 0x20>,
+        keccak256: keccak256::<CTX>,
         calldatacopy: instruction::<CTX, 0x37>,
         codecopy: instruction::<CTX, 0x39>,
         extcodecopy: instruction::<CTX, 0x3c>,
@@ -175,16 +178,21 @@ unsafe extern "C" fn grow<CTX: Host>(frame: *mut NativeFrame, end: u64, rest: u6
             let before = interpreter.gas;
             // What is charged for behind the access is not spent yet as far as the interpreter is concerned.
             interpreter.gas.set_remaining(frame.gas.wrapping_add(rest));
+            let len = interpreter.memory.len();
             let result = interpreter.resize_memory(host.context.gas_params(), 0, end as usize);
-            if result.is_err() {
-                // revm counts the words before it finds the gas missing.
+            let left = interpreter.gas.remaining().checked_sub(rest);
+            let Some(left) = left.filter(|_| result.is_ok()) else {
+                // Everything as it was: revm counts the words before it finds the gas missing, and one check may stand for
+                // several accesses, of which the interpreter would reach the first ones alone.
                 interpreter.gas = before;
+                if result.is_ok() {
+                    interpreter.memory.resize(len);
+                }
                 return Status::Leave;
-            }
-            let left = interpreter.gas.remaining();
-            frame.gas = left.wrapping_sub(rest);
+            };
+            frame.gas = left;
             host.take_memory(frame);
-            if left < rest { Status::Leave } else { Status::Continue }
+            Status::Continue
         })
     }
 }
@@ -237,13 +245,58 @@ unsafe extern "C" fn instruction<CTX: Host, const OPCODE: u8>(frame: *mut Native
     }
 }
 
+/// KECCAK256: what was hashed lately is known; anything else, and every failure, is revm's function.
+unsafe extern "C" fn keccak256<CTX: Host>(frame: *mut NativeFrame, top: *mut U256, place: u64) -> u32 {
+    // SAFETY: called by generated code with the frame of its run; the two operands lie below `top`, since the block's height was
+    // checked, and memory is not written meanwhile.
+    unsafe {
+        with_host::<CTX>(frame, |host, frame| {
+            let result = top.sub(2);
+            let input = input_of_hash(frame, &*top.sub(1), &*result);
+            let cost = |input: &Input| host.context.gas_params().keccak256_cost(input.len());
+            let known = input.as_ref().and_then(|input| host.hashes.get(input).map(|hash| (hash, cost(input))));
+            let (_, _, behind) = place_parts(place);
+            if let Some((hash, cost)) = known
+                && let Some(left) = frame.gas.checked_sub(cost.saturating_add(u64::from(behind)))
+            {
+                frame.gas = left;
+                result.write(hash);
+                return Status::Continue;
+            }
+            host.give_back(frame, top);
+            let done = system::keccak256(InstructionContext { interpreter: host.interpreter, host: host.context });
+            frame.gas = host.interpreter.gas.remaining();
+            host.take_memory(frame);
+            if let (Ok(()), Some(input)) = (&done, input) {
+                host.hashes.put(input, result.read());
+            }
+            match host.finish(done) {
+                Status::Continue => host.charge_behind(frame, place),
+                status => status,
+            }
+        })
+    }
+}
+
+/// The input of a hash, where memory reaches over it and it is of a length that is remembered.
+///
+/// # Safety
+/// `frame` must be the frame of a native run.
+unsafe fn input_of_hash(frame: &NativeFrame, offset: &U256, len: &U256) -> Option<Input> {
+    let (offset, len) = (u64::try_from(offset).ok()?, u64::try_from(len).ok()?);
+    if len > INPUT_BYTES_MAX || offset.checked_add(len)? > frame.memory_len {
+        return None;
+    }
+    // SAFETY: the frame's memory is mapped over `memory_len` bytes from `memory_base` on, and the range lies in it.
+    Input::new(unsafe { std::slice::from_raw_parts(frame.memory_base.add(offset as usize), len as usize) })
+}
+
 /// revm's function of an opcode that has a builtin.
 #[inline]
 fn stock<CTX: Host, const OPCODE: u8>(context: InstructionContext<'_, CTX, EthInterpreter>) -> InstructionExecResult {
     match OPCODE {
         0x00 => control::stop(context),
         0x0a => arithmetic::exp(context),
-        0x20 => system::keccak256(context),
         0x37 => system::calldatacopy(context),
         0x39 => system::codecopy(context),
         0x3c => host::extcodecopy(context),
@@ -266,7 +319,7 @@ fn stock<CTX: Host, const OPCODE: u8>(context: InstructionContext<'_, CTX, EthIn
 
 /// Whether the opcode may grow memory.
 const fn moves_memory(opcode: u8) -> bool {
-    matches!(opcode, 0x20 | 0x37 | 0x39 | 0x3c | 0x3e | 0x5e | 0xa0..=0xa4)
+    matches!(opcode, 0x37 | 0x39 | 0x3c | 0x3e | 0x5e | 0xa0..=0xa4)
 }
 
 unsafe extern "C" fn table_call<CTX: Host>(frame: *mut NativeFrame, top: *mut U256, place: u64) -> u32 {

@@ -20,6 +20,7 @@ use crate::{
     code::NativeCode,
     config::Instructions,
     configuration::{Configuration, Settings},
+    hashes::Hashes,
     native::{self, RunEnd},
     runtime::{Found, Runtime},
     statistics::{Deltas, Interpreted},
@@ -70,6 +71,8 @@ pub(crate) struct Hook<CTX: Host> {
     /// Whether the EVM's tables were looked at since the transaction started.
     is_checked: bool,
     activations: Activations,
+    /// Hashes computed lately; taken at the first native run.
+    hashes: Option<Hashes>,
     pub(crate) deltas: Deltas,
 }
 
@@ -81,6 +84,7 @@ impl<CTX: Host> Hook<CTX> {
             prepared: None,
             is_checked: false,
             activations: Activations::empty(),
+            hashes: None,
             deltas: Deltas::empty(),
         }
     }
@@ -105,6 +109,9 @@ impl<CTX: Host> Hook<CTX> {
 impl<CTX: Host> Drop for Hook<CTX> {
     fn drop(&mut self) {
         self.flush();
+        if let Some(hashes) = self.hashes.take() {
+            self.runtime.shared.spare_hashes.put(hashes);
+        }
     }
 }
 
@@ -213,7 +220,7 @@ impl<CTX: ContextTr> Hook<CTX> {
             Found::Nothing => return Err(Interpreted::NotCompiled),
             Found::HashMismatch => Err(Interpreted::HashMismatch),
             Found::Rejected => Err(Interpreted::Rejected),
-            Found::Code(code) if *code.bytecode != *bytecode.original_byte_slice() => Err(Interpreted::HashMismatch),
+            Found::Code(code) if !is_same(&code.bytecode, bytecode.original_byte_slice()) => Err(Interpreted::HashMismatch),
             Found::Code(code) => Ok(code),
         };
         slot.held = Some((bytecode.clone(), found.clone()));
@@ -245,6 +252,11 @@ impl<CTX: ContextTr> Hook<CTX> {
             self.deltas.native_gas += spent;
         }
     }
+}
+
+/// Whether two codes are equal; the same bytes in memory are.
+fn is_same(compiled: &[u8], own: &[u8]) -> bool {
+    std::ptr::eq(compiled, own) || compiled == own
 }
 
 /// Gas that a call or create hands to its frame out of the caller's; a value transfer's stipend comes on top of it.
@@ -349,11 +361,13 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         self.hook.deltas.native_runs += 1;
         let before = self.frame.interpreter.gas.remaining();
         let leave_mask = self.hook.runtime.shared.leave_mask.load(Ordering::Relaxed);
+        let spare = &self.hook.runtime.shared.spare_hashes;
         let mut host = HostState {
             interpreter: &mut self.frame.interpreter,
             context: &mut *self.context,
             instructions: self.table,
             gas_table: self.gas_table,
+            hashes: self.hook.hashes.get_or_insert_with(|| spare.take()),
             panic: None,
             table_call_gas: 0,
         };

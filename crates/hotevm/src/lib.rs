@@ -16,6 +16,7 @@ mod config;
 mod configuration;
 mod entry;
 mod evm;
+mod hashes;
 mod hook;
 mod native;
 mod runtime;

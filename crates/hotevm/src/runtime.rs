@@ -9,6 +9,7 @@ use crate::{
     config::{Config, Instructions, Preset},
     configuration::{Configuration, Configurations, Settings},
     entry::{Entry, Key},
+    hashes::SpareHashes,
     statistics::{Counters, Deltas, Statistics},
     sync::{Arc, AtomicU64, Ordering},
 };
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) configurations: Configurations,
     entries: DashMap<Key, Arc<Entry>>,
+    pub(crate) spare_hashes: SpareHashes,
     compiler: Compiler,
     /// Mask of forced leaves: written by tests, read when a native run starts; relaxed, since it guards nothing.
     pub(crate) leave_mask: AtomicU64,
@@ -64,6 +66,7 @@ impl Runtime {
                 counters: Counters::default(),
                 configurations: Configurations::default(),
                 entries: DashMap::new(),
+                spare_hashes: SpareHashes::default(),
                 compiler,
                 leave_mask: AtomicU64::new(0),
             }),

@@ -14,6 +14,7 @@
 //!     where a root relies on it, the edge checks it.
 
 mod exit;
+mod exponents;
 mod instruction;
 mod path;
 mod plan;
@@ -31,6 +32,7 @@ use crate::{
     opt::simplify::{self, Definitions, Simplified},
 };
 use alloy_primitives::U256;
+pub use exponents::GAS_MAX as EXPONENT_GAS_MAX;
 use path::{Path, Slot};
 use plan::Plan;
 use std::collections::HashMap;
@@ -54,6 +56,7 @@ pub fn build(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &
         block: Block(0),
         path: Path::default(),
         continuing: None,
+        exponents: exponents::exponents(code, blocks, config),
         instructions: 0,
     };
     builder.root_block(0);
@@ -83,6 +86,8 @@ struct Builder<'a> {
     path: Path,
     /// The block that goes on with the section of the block being built.
     continuing: Option<usize>,
+    /// Base and exponent of the EXP instructions, by index, whose operands are constants of their block.
+    exponents: HashMap<usize, (U256, U256)>,
     instructions: usize,
 }
 
@@ -262,7 +267,7 @@ impl Builder<'_> {
                 self.path.rest = self.path.rest.saturating_sub(u32::from(self.config.gas[usize::from(byte)]));
                 break;
             }
-            self.instruction(instruction);
+            self.instruction(index);
             in_section = !self.ends_section(index);
         }
         self.continuing = self.section_successor(source).filter(|_| in_section);
@@ -288,7 +293,7 @@ impl Builder<'_> {
                 if is_left(instruction, self.config) || self.config.is_custom(instruction.byte) {
                     return gas;
                 }
-                gas += u32::from(self.config.gas[usize::from(instruction.byte)]);
+                gas += u32::from(self.config.gas[usize::from(instruction.byte)]) + self.known_exp_gas(index);
                 if self.ends_section(index) {
                     return gas;
                 }
@@ -343,7 +348,15 @@ impl Builder<'_> {
         self.store_dirty(&lazy);
     }
 
+    /// The dynamic gas of an EXP of constants, which is charged with its section.
+    fn known_exp_gas(&self, index: usize) -> u32 {
+        self.exponents.get(&index).map_or(0, |(_, exponent)| self.config.exp_gas[exponent.byte_len()])
+    }
+
     fn ends_section(&self, index: usize) -> bool {
+        if self.exponents.contains_key(&index) {
+            return false;
+        }
         self.code.instructions[index].opcode.is_none_or(|opcode| {
             matches!(
                 opcode.class,

@@ -3,8 +3,8 @@
 //! in   a verified function
 //! out  a module with one function per part, entry points, leave rows
 //!
-//! Z1  Every part has the signature of [`hotevm_abi::NativeFn`]; part 0 is entered by the host, parts enter each other by tail
-//!     calls with the number of a root block.
+//! Z1  Every part has the signature of [`hotevm_abi::NativeFn`] and keeps no register for its caller; the entry, which has the
+//!     convention of the host, calls part 0, and parts enter each other by tail calls with the number of a root block.
 //! Z2  Gas, memory base and length, and builtin pointers are read from the frame where they are needed, never kept.
 //! Z3  A leave is a site number and stores; the site's row says the rest. All leaves of a part share one exit.
 //! Z4  Frame, stack, memory and call data are told apart by alias metadata.
@@ -16,10 +16,11 @@ mod inst;
 mod moved;
 mod narrow;
 mod pure;
+mod stubs;
 mod symbols;
 mod vector;
 
-use crate::{ENTRY_SYMBOL, compile::CompileError, parts};
+use crate::{compile::CompileError, parts};
 use alloy_primitives::U256;
 use hotevm_abi::{EntryPoint, LeaveRow, Status};
 use hotevm_ir::{
@@ -50,6 +51,7 @@ pub(crate) fn lower<'ctx>(
     module: &Module<'ctx>,
     function: &Function,
     limits: &Limits,
+    has_upper_halves: bool,
 ) -> Result<Lowered> {
     let parts = parts::parts(function, limits.part_instructions_max);
     let symbols = Symbols::declare(context, module, &parts, function)?;
@@ -62,6 +64,8 @@ pub(crate) fn lower<'ctx>(
         limits,
         symbols,
         parts,
+        stubs: HashMap::new(),
+        has_upper_halves,
         values: vec![None; function.values.len()],
         narrow: vec![None; function.values.len()],
         moved: moved::moved(function, |value| constants[value.index()].is_some_and(narrow::is_narrow)),
@@ -74,6 +78,8 @@ pub(crate) fn lower<'ctx>(
         lower.part(part)?;
     }
     lower.dispatch()?;
+    lower.define_entry()?;
+    lower.define_stub(lower.symbols.grow, symbols::row("grow")?)?;
     lower.define_call_data_stub()?;
     let entries = entries(function);
     Ok(Lowered { entries, leaves: lower.leaves })
@@ -131,6 +137,10 @@ struct Lower<'ctx, 'a> {
     limits: &'a Limits,
     symbols: Symbols<'ctx>,
     parts: Vec<usize>,
+    /// The stubs in front of host builtins, by offset in the builtin table.
+    stubs: HashMap<usize, FunctionValue<'ctx>>,
+    /// Whether builtins want the upper halves of vector registers cleared.
+    has_upper_halves: bool,
     values: Vec<Option<BasicValueEnum<'ctx>>>,
     /// Values that are numbers or narrow words.
     narrow: Vec<Option<narrow::Narrow<'ctx>>>,
@@ -375,7 +385,7 @@ fn constants(function: &Function) -> Vec<Option<U256>> {
     constants
 }
 
-/// The symbol of a part.
+/// The name of a part.
 fn part_name(number: usize) -> String {
-    if number == 0 { ENTRY_SYMBOL.to_owned() } else { format!("part{number}") }
+    format!("part{number}")
 }

@@ -66,6 +66,8 @@ const OPTIONS: &[&CStr] = &[
     c"-disable-machine-licm",
     c"-enable-misched=false",
     c"-enable-post-misched=false",
+    // The stubs in front of builtins do it once for all.
+    c"-x86-use-vzeroupper=false",
 ];
 
 fn restrict_code_generation() {
@@ -112,6 +114,11 @@ impl Target {
     /// Triple, CPU and features, as part of the compiler's fingerprint.
     pub fn describe(&self) -> String {
         format!("{} {} {}", self.triple, self.cpu, self.features)
+    }
+
+    /// Whether the upper halves of vector registers have to be cleared before code is called that knows only the lower ones.
+    pub(crate) fn has_upper_halves(&self) -> bool {
+        self.triple.starts_with("x86_64") && (self.features.contains("+avx,") || matches!(&*self.cpu, "x86-64-v3" | "x86-64-v4"))
     }
 
     pub(crate) fn machine(&self, optimisation: Optimisation) -> Result<TargetMachine, TargetError> {

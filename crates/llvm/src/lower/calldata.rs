@@ -95,6 +95,7 @@ impl<'ctx> Lower<'ctx, '_> {
         self.store_frame(offset.into(), offset_of!(NativeFrame, scratch))?;
         let row = symbols::row("call_data_load")?;
         let target = self.symbols.builtin(&self.builder, frame, row)?;
+        self.clear_upper_halves(&self.builder)?;
         self.builder.build_indirect_call(self.symbols.builtin_type(self.context, row.kind), target, &[frame.into()], "")?;
         self.builder.build_return(None)?;
         Ok(())

@@ -27,18 +27,16 @@ pub(super) struct RootExit<'ctx> {
 
 impl<'ctx> Lower<'ctx, '_> {
     /// Calls the builtin for an opcode; its status.
-    pub(super) fn host_call(&self, call: &HostCall, gas_behind: u32, top: PointerValue<'ctx>) -> Result<IntValue<'ctx>> {
+    pub(super) fn host_call(&mut self, call: &HostCall, gas_behind: u32, top: PointerValue<'ctx>) -> Result<IntValue<'ctx>> {
         let row = match call.via {
             Via::Builtin => symbols::row_of_opcode(call.opcode)?,
             Via::Table => symbols::row("table_call")?,
             Via::Step => symbols::row("step")?,
         };
-        let frame = self.frame()?;
         let place = self.symbols.i64.const_int(hotevm_abi::place(call.opcode, call.pc, gas_behind), false);
         let height = self.moved_top(top, call.top)?;
-        let target = self.symbols.builtin(&self.builder, frame, row)?;
-        let ty = self.symbols.builtin_type(self.context, row.kind);
-        let result = self.builder.build_indirect_call(ty, target, &[frame.into(), height.into(), place.into()], "status")?;
+        let stub = self.host_stub(row)?;
+        let result = self.builder.build_call(stub, &[self.frame()?.into(), height.into(), place.into()], "status")?;
         Ok(result.try_as_basic_value().basic().ok_or_else(|| self.defect("no status"))?.into_int_value())
     }
 
@@ -209,6 +207,7 @@ impl<'ctx> Lower<'ctx, '_> {
     /// Goes on in another part for good.
     pub(super) fn tail_call(&self, part: FunctionValue<'ctx>, top: PointerValue<'ctx>, number: IntValue<'ctx>) -> Result<()> {
         let call = self.builder.build_call(part, &[self.current_frame()?.into(), top.into(), number.into()], "")?;
+        call.set_call_convention(self.symbols.part_convention());
         call.set_tail_call_kind(inkwell::values::LLVMTailCallKind::LLVMTailCallKindMustTail);
         let status = call.try_as_basic_value().basic().ok_or_else(|| self.defect("no status"))?;
         self.builder.build_return(Some(&status))?;

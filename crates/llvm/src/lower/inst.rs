@@ -9,7 +9,7 @@ use super::{
     symbols::Region,
 };
 use hotevm_abi::NativeFrame;
-use hotevm_ir::function::{Field, Inst, LeaveId, Value};
+use hotevm_ir::function::{Field, Inst, LeaveId, PureOp, Value};
 use inkwell::{
     IntPredicate,
     types::{BasicType, BasicTypeEnum, IntType},
@@ -34,20 +34,8 @@ impl<'ctx> Lower<'ctx, '_> {
             _ if value.is_some_and(|value| self.moved[value.index()]) => Some(self.vector_inst(inst, top)?),
             Inst::Const(word) => Some(self.constant(*word).into()),
             Inst::Number(number) => Some(self.symbols.i64.const_int(*number, false).into()),
-            Inst::Pure(op, args) => {
-                if let (Some(value), Some(number)) = (value, self.pure_narrow(*op, args)?) {
-                    self.define(value, number);
-                    return Ok(None);
-                }
-                Some(self.pure(*op, args)?.into())
-            }
-            Inst::Field(field) => {
-                let read = self.field(*field)?;
-                if let (Some(value), Some(bits)) = (value, Self::field_bits(*field)) {
-                    self.define(value, Narrow::number(read, bits));
-                }
-                Some(read.into())
-            }
+            Inst::Pure(op, args) => self.pure_inst(value, *op, args)?,
+            Inst::Field(field) => Some(self.field_inst(value, *field)?),
             Inst::Load(slot) => Some(self.load_home(top, *slot)?.into()),
             Inst::Store(slot, value) => {
                 self.store_home(top, *slot, *value)?;
@@ -74,6 +62,13 @@ impl<'ctx> Lower<'ctx, '_> {
                     self.define(value, narrow);
                 }
                 Some(narrow.limb.into())
+            }
+            Inst::Offset(base, bytes) => {
+                let number = self.offset(*base, *bytes)?;
+                if let Some(value) = value {
+                    self.define(value, number);
+                }
+                Some(number.limb.into())
             }
             Inst::Reach { address, length, rest, leave } => {
                 self.reach(*address, *length, *rest, *leave, (root, top))?;
@@ -103,6 +98,22 @@ impl<'ctx> Lower<'ctx, '_> {
                 None
             }
         })
+    }
+
+    fn pure_inst(&mut self, value: Option<Value>, op: PureOp, args: &[Value]) -> Result<Option<BasicValueEnum<'ctx>>> {
+        if let (Some(value), Some(number)) = (value, self.pure_narrow(op, args)?) {
+            self.define(value, number);
+            return Ok(None);
+        }
+        Ok(Some(self.pure(op, args)?.into()))
+    }
+
+    fn field_inst(&mut self, value: Option<Value>, field: Field) -> Result<BasicValueEnum<'ctx>> {
+        let read = self.field(field)?;
+        if let (Some(value), Some(bits)) = (value, Self::field_bits(field)) {
+            self.define(value, Narrow::number(read, bits));
+        }
+        Ok(read.into())
     }
 
     pub(super) fn constant(&self, word: alloy_primitives::U256) -> IntValue<'ctx> {
@@ -220,6 +231,12 @@ impl<'ctx> Lower<'ctx, '_> {
         let beyond = self.is_wide(word)?;
         self.leave_if(beyond, leave, 0, root, top)?;
         Ok(Narrow::number(self.builder.build_int_truncate(word, self.symbols.i64, "number")?, 32))
+    }
+
+    fn offset(&self, base: Value, bytes: u32) -> Result<Narrow<'ctx>> {
+        let bytes = self.symbols.i64.const_int(u64::from(bytes), false);
+        let bits = self.narrow[base.index()].map_or(32, |narrow| narrow.bits);
+        Ok(Narrow::number(self.builder.build_int_add(self.word(base)?, bytes, "offset")?, bits.max(32) + 1))
     }
 
     /// Whether a word is 2^32 or more: limb by limb, which is less code than a comparison of 256 bits.

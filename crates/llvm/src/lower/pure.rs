@@ -64,14 +64,13 @@ impl<'ctx> Lower<'ctx, '_> {
     }
 
     /// A builtin whose operands and result stand in the frame.
-    fn scratch(&self, name: &str, operands: &[IntValue<'ctx>]) -> Result<IntValue<'ctx>> {
+    fn scratch(&mut self, name: &str, operands: &[IntValue<'ctx>]) -> Result<IntValue<'ctx>> {
         let row = symbols::row(name)?;
         for (index, operand) in operands.iter().enumerate() {
             self.store_frame((*operand).into(), offset_of!(NativeFrame, scratch) + 32 * index)?;
         }
-        let frame = self.frame()?;
-        let target = self.symbols.builtin(&self.builder, frame, row)?;
-        self.builder.build_indirect_call(self.symbols.builtin_type(self.context, row.kind), target, &[frame.into()], "")?;
+        let stub = self.host_stub(row)?;
+        self.builder.build_call(stub, &[self.frame()?.into()], "")?;
         Ok(self.load_frame(self.symbols.word.into(), offset_of!(NativeFrame, scratch))?.into_int_value())
     }
 
