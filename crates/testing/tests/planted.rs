@@ -106,14 +106,14 @@ fn memory_size<DB: Database>(context: Context<'_, DB>) -> Result<(), Instruction
 struct FaultyFactory(Fault);
 
 impl EvmFactory for FaultyFactory {
-    type Evm<DB: Database, I: Inspector<EthEvmContext<DB>>> = EthEvm<DB, I, PrecompilesMap>;
-    type Context<DB: Database> = EthEvmContext<DB>;
-    type Tx = TxEnv;
-    type Error<DBError: DBErrorMarker> = EVMError<DBError>;
-    type HaltReason = HaltReason;
-    type Spec = SpecId;
-    type BlockEnv = BlockEnv;
-    type Precompiles = PrecompilesMap;
+    type Evm<DB: Database, I: Inspector<EthEvmContext<DB>>> = <EthEvmFactory as EvmFactory>::Evm<DB, I>;
+    type Context<DB: Database> = <EthEvmFactory as EvmFactory>::Context<DB>;
+    type Tx = <EthEvmFactory as EvmFactory>::Tx;
+    type Error<DBError: DBErrorMarker> = <EthEvmFactory as EvmFactory>::Error<DBError>;
+    type HaltReason = <EthEvmFactory as EvmFactory>::HaltReason;
+    type Spec = <EthEvmFactory as EvmFactory>::Spec;
+    type BlockEnv = <EthEvmFactory as EvmFactory>::BlockEnv;
+    type Precompiles = <EthEvmFactory as EvmFactory>::Precompiles;
 
     fn create_evm<DB: Database>(&self, db: DB, env: EvmEnv) -> Self::Evm<DB, NoOpInspector> {
         self.create_evm_with_inspector(db, env, NoOpInspector {})
