@@ -17,6 +17,7 @@ mod outcome;
 mod pin;
 mod progress;
 mod replay;
+mod run;
 mod statetest;
 
 use clap::{Parser, Subcommand};
@@ -48,6 +49,8 @@ enum Subcommands {
     /// Compile in advance; list, check and collect artifacts.
     #[command(subcommand)]
     Aot(aot::Command),
+    /// Run one bytecode or the contracts of a fixture once in every mode, and compare.
+    Run(run::Arguments),
     /// Compile bytecode and tell what came of it.
     Compile(compile::Arguments),
     /// Print what bounds the compiler's work.
@@ -62,6 +65,7 @@ impl Subcommands {
             Self::Statetest(arguments) => statetest::run(arguments),
             Self::Blocktest(arguments) => blocktest::run(arguments),
             Self::Aot(command) => aot::run(command),
+            Self::Run(arguments) => run::run(arguments),
             Self::Compile(arguments) => compile::run(arguments),
             Self::Limits => limits::run(),
         }

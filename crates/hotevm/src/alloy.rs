@@ -166,13 +166,13 @@ impl HotEvmFactory {
 
 impl EvmFactory for HotEvmFactory {
     type Evm<DB: Database, I: Inspector<EthEvmContext<DB>>> = HotEthEvm<DB, I, PrecompilesMap>;
-    type Context<DB: Database> = EthEvmContext<DB>;
-    type Tx = TxEnv;
-    type Error<DBError: DBErrorMarker> = EVMError<DBError>;
-    type HaltReason = HaltReason;
-    type Spec = SpecId;
-    type BlockEnv = BlockEnv;
-    type Precompiles = PrecompilesMap;
+    type Context<DB: Database> = <EthEvmFactory as EvmFactory>::Context<DB>;
+    type Tx = <EthEvmFactory as EvmFactory>::Tx;
+    type Error<DBError: DBErrorMarker> = <EthEvmFactory as EvmFactory>::Error<DBError>;
+    type HaltReason = <EthEvmFactory as EvmFactory>::HaltReason;
+    type Spec = <EthEvmFactory as EvmFactory>::Spec;
+    type BlockEnv = <EthEvmFactory as EvmFactory>::BlockEnv;
+    type Precompiles = <EthEvmFactory as EvmFactory>::Precompiles;
 
     fn create_evm<DB: Database>(&self, db: DB, input: EvmEnv) -> Self::Evm<DB, NoOpInspector> {
         let inner = EthEvmFactory::default().create_evm(db, input).into_inner();

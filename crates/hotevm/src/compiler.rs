@@ -97,7 +97,12 @@ impl Compiler {
     pub(crate) fn link(&self, bytecode: &Bytes, settings: &Settings, config: &Config) -> Result<Linked, Rejection> {
         let ir_config = settings.compiler_config(config).ok_or(Rejection::Fork)?;
         let dump = config.dump_dir.is_some();
-        let compiled = hotevm_ir::compile(bytecode, &ir_config, dump)?;
+        #[cfg_attr(not(feature = "planted-faults"), expect(unused_mut, reason = "only a planted fault changes the function"))]
+        let mut compiled = hotevm_ir::compile(bytecode, &ir_config, dump)?;
+        #[cfg(feature = "planted-faults")]
+        if let Some(fault) = config.planted_fault {
+            fault(&mut compiled.function);
+        }
         let optimisation = match config.optimisation {
             crate::Optimisation::None => hotevm_llvm::Optimisation::None,
             crate::Optimisation::Fast => hotevm_llvm::Optimisation::Fast,

@@ -88,6 +88,9 @@ pub struct Config {
     pub limits: hotevm_ir::Limits,
     /// Where compiled code is looked for before it is compiled, and kept afterwards.
     pub store: Option<Arc<dyn ArtifactStore>>,
+    /// Spoils every function before machine code is made of it, so that tests can show that they would notice.
+    #[cfg(feature = "planted-faults")]
+    pub planted_fault: Option<fn(&mut hotevm_ir::Function)>,
 }
 
 impl Config {
@@ -108,6 +111,8 @@ impl Default for Config {
             code_memory_bytes_max: 1 << 30,
             limits: hotevm_ir::Limits::default(),
             store: None,
+            #[cfg(feature = "planted-faults")]
+            planted_fault: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! out  object bytes, entry points, leave rows
 
 use crate::{
+    diagnostics::Diagnostics,
     lower,
     target::{Optimisation, Target, TargetError},
 };
@@ -29,6 +30,9 @@ pub enum CompileError {
     /// No object was emitted.
     #[error("LLVM emission: {0}")]
     Emit(String),
+    /// LLVM reported an error while it made code.
+    #[error("LLVM: {0}")]
+    Reported(String),
     /// A part needs more native stack than it may.
     #[error("a part of the code needs more than {0} bytes of native stack")]
     StackSize(u32),
@@ -61,6 +65,7 @@ pub fn compile(
 ) -> Result<Output, CompileError> {
     let machine = target.machine(optimisation)?;
     let context = Context::create();
+    let diagnostics = Diagnostics::listen(&context);
     let module = context.create_module("hotevm");
     let lowered = lower::lower(&context, &module, function, limits, target.has_upper_halves())?;
     module.set_triple(&machine.get_triple());
@@ -81,6 +86,7 @@ pub fn compile(
         dumps.push(("51-code.s".to_owned(), emit(FileType::Assembly)?.as_slice().to_vec()));
     }
     let object = emit(FileType::Object)?.as_slice().to_vec();
+    diagnostics.check()?;
     if dump {
         dumps.push(("50-object.o".to_owned(), object.clone()));
     }

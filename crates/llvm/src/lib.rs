@@ -10,6 +10,7 @@
 //! The only crate that links LLVM. Generated code calls nothing by name: builtins are reached through the frame.
 
 mod compile;
+mod diagnostics;
 mod lower;
 mod parts;
 mod target;

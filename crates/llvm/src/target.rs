@@ -124,7 +124,7 @@ impl Target {
 
     /// Whether the upper halves of vector registers have to be cleared before code is called that knows only the lower ones.
     pub(crate) fn has_upper_halves(&self) -> bool {
-        self.triple.starts_with("x86_64") && (self.features.contains("+avx,") || matches!(&*self.cpu, "x86-64-v3" | "x86-64-v4"))
+        self.needs.iter().any(|feature| feature == "avx")
     }
 
     /// CPU features that code for this target may use, by LLVM's names, beyond what every CPU of the architecture has.

@@ -330,6 +330,26 @@ fn dumps_show_every_stage() {
 }
 
 #[test]
+fn functions_promise_nothing_of_their_pointers() {
+    let config = config(false);
+    let function = function(&every_opcode(), &config);
+    let target = x86_64("x86-64-v2");
+    for optimisation in LEVELS {
+        let output = hotevm_llvm::compile(&function, &target, optimisation, &config.limits, true, true).expect("compiles");
+        for (name, text) in output.dumps.iter().filter(|(name, _)| name.ends_with(".ll")) {
+            let text = String::from_utf8_lossy(text);
+            let heads: Vec<&str> = text.lines().filter(|line| line.starts_with("define ")).collect();
+            assert!(heads.iter().any(|head| head.contains("(ptr %0, ptr %1, i32 %2)")), "{name}: {heads:?}");
+            for word in
+                ["noalias", "readonly", "readnone", "writeonly", "dereferenceable", "nonnull", "nocapture", "captures", "memory("]
+            {
+                assert!(heads.iter().all(|head| !head.contains(word)), "{name}: {word} in {heads:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn unknown_targets_are_refused() {
     assert!(Target::new("x86_64-unknown-linux-gnu", "pentium-of-tomorrow").is_err());
     assert!(Target::new("vax-unknown-none", "generic").is_err());

@@ -6,19 +6,16 @@
 use alloy_evm::{
     Database, EthEvm, EthEvmFactory, EvmEnv, EvmFactory,
     eth::EthEvmContext,
-    precompiles::PrecompilesMap,
     revm::{
         Inspector,
         bytecode::opcode as op,
-        context::{BlockEnv, DBErrorMarker, TxEnv},
-        context_interface::result::{EVMError, HaltReason},
+        context::DBErrorMarker,
         inspector::NoOpInspector,
         interpreter::{
             CallInput, Instruction, InstructionContext, InstructionResult,
             instructions::{control, memory, stack, system},
             interpreter::EthInterpreter,
         },
-        primitives::hardfork::SpecId,
     },
 };
 use alloy_primitives::U256;
@@ -106,14 +103,14 @@ fn memory_size<DB: Database>(context: Context<'_, DB>) -> Result<(), Instruction
 struct FaultyFactory(Fault);
 
 impl EvmFactory for FaultyFactory {
-    type Evm<DB: Database, I: Inspector<EthEvmContext<DB>>> = EthEvm<DB, I, PrecompilesMap>;
-    type Context<DB: Database> = EthEvmContext<DB>;
-    type Tx = TxEnv;
-    type Error<DBError: DBErrorMarker> = EVMError<DBError>;
-    type HaltReason = HaltReason;
-    type Spec = SpecId;
-    type BlockEnv = BlockEnv;
-    type Precompiles = PrecompilesMap;
+    type Evm<DB: Database, I: Inspector<EthEvmContext<DB>>> = <EthEvmFactory as EvmFactory>::Evm<DB, I>;
+    type Context<DB: Database> = <EthEvmFactory as EvmFactory>::Context<DB>;
+    type Tx = <EthEvmFactory as EvmFactory>::Tx;
+    type Error<DBError: DBErrorMarker> = <EthEvmFactory as EvmFactory>::Error<DBError>;
+    type HaltReason = <EthEvmFactory as EvmFactory>::HaltReason;
+    type Spec = <EthEvmFactory as EvmFactory>::Spec;
+    type BlockEnv = <EthEvmFactory as EvmFactory>::BlockEnv;
+    type Precompiles = <EthEvmFactory as EvmFactory>::Precompiles;
 
     fn create_evm<DB: Database>(&self, db: DB, env: EvmEnv) -> Self::Evm<DB, NoOpInspector> {
         self.create_evm_with_inspector(db, env, NoOpInspector {})

@@ -107,10 +107,10 @@ pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Re
         }
     }
     if let Some((first, engine)) = gathered.first().zip(engines.first()) {
-        refuse(runs, first, engine.mode())?;
+        runs.iter().zip(first).try_for_each(|(run, gathered)| refuse(run, &gathered.last, engine.mode()))?;
     }
     let found = compare(&mut gathered);
-    let explanation = found.map(|found| explain(runs, engines, &found));
+    let explanation = found.map(|found| explain(&runs[found.run], engines, found.mode, found.transaction, &found.difference));
     Ok(Measured { report: report(runs, engines, gathered), explanation })
 }
 
@@ -119,14 +119,12 @@ fn compiles_ahead(mode: Mode) -> bool {
     mode == Mode::Jit
 }
 
-/// Fails if a transaction was refused in the first mode.
-fn refuse(runs: &[Run], gathered: &[Gathered], mode: Mode) -> Result<(), Error> {
-    for (run, gathered) in runs.iter().zip(gathered) {
-        if let Some((index, reason)) = &gathered.last.refused {
-            return Err(Error::Refused { run: run.name.clone(), index: *index, mode, reason: reason.clone() });
-        }
+/// Fails if a transaction was refused in a pass of the first mode.
+pub(super) fn refuse(run: &Run, pass: &Pass, mode: Mode) -> Result<(), Error> {
+    match &pass.refused {
+        None => Ok(()),
+        Some((index, reason)) => Err(Error::Refused { run: run.name.clone(), index: *index, mode, reason: reason.clone() }),
     }
-    Ok(())
 }
 
 /// Counts the differences of every mode to the first one, and returns the first.
@@ -148,14 +146,20 @@ fn compare(gathered: &mut [Vec<Gathered>]) -> Option<Found> {
     found
 }
 
-fn explain(runs: &[Run], engines: &[Box<dyn Engine>], found: &Found) -> String {
-    let (left, right) = (&engines[0], &engines[found.mode]);
-    let windows = [Window::new(found.difference.focus), Window::new(found.difference.focus)];
-    left.trace_replay(&runs[found.run], Some(found.transaction), &windows[0]);
-    right.trace_replay(&runs[found.run], Some(found.transaction), &windows[1]);
-    let title = format!("{}: transaction {}", runs[found.run].name, found.transaction);
-    let names = [left.mode().name(), right.mode().name()];
-    suite::explain(&title, names, &found.difference, [&windows[0], &windows[1]])
+/// A difference between the first mode and another in words, with both traces around it.
+pub(super) fn explain(
+    run: &Run,
+    engines: &[Box<dyn Engine>],
+    mode: usize,
+    transaction: usize,
+    difference: &Difference,
+) -> String {
+    let (left, right) = (&engines[0], &engines[mode]);
+    let windows = [Window::new(difference.focus), Window::new(difference.focus)];
+    left.trace_replay(run, Some(transaction), &windows[0]);
+    right.trace_replay(run, Some(transaction), &windows[1]);
+    let title = format!("{}: transaction {transaction}", run.name);
+    suite::explain(&title, [left.mode().name(), right.mode().name()], difference, [&windows[0], &windows[1]])
 }
 
 fn report(runs: &[Run], engines: &[Box<dyn Engine>], gathered: Vec<Vec<Gathered>>) -> ReplayReport {

@@ -6,11 +6,15 @@
 //!                             v
 //!                          times; in the last round also counters, receipts, outcomes
 //! ```
+//!
+//! `single` takes a run, or a bare bytecode, through every mode once, for a look at what its transactions did.
 
 mod execute;
 mod load;
 mod measure;
+mod single;
 
 pub use execute::{Pass, execute, trace};
 pub use load::{Run, SystemCalls, Transaction, load, parse};
 pub use measure::{Measured, Plan, measure};
+pub use single::{Changes, Single, bytecode, single};

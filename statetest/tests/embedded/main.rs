@@ -164,3 +164,21 @@ fn a_replay_counts_and_explains_differences() {
     assert_eq!(report.total["jit"].mismatches, 3);
     assert!(explanation.unwrap().starts_with("19500000: transaction 0\n  gas\n"));
 }
+
+#[test]
+fn a_single_run_explains_the_first_difference() {
+    // SSTORE of a zero slot, whose price the wrong mode changes, and a word returned.
+    let code = alloy_primitives::bytes!("60015f55602a5f5260205ff3");
+    let mut run = replay::bytecode("code", code);
+    let same = replay::single(&run, &[mode::interpreter(), mode::interpreter()]).unwrap();
+    assert_eq!((same.mismatches, same.explanation, same.passes.len()), (0, None, 2));
+    let different = replay::single(&run, &right_and_wrong()).unwrap();
+    assert_eq!(different.mismatches, 1);
+    let explanation = different.explanation.unwrap();
+    assert!(explanation.starts_with("code: transaction 0\n  gas\n"), "{explanation}");
+    // Both sides' traces, since they are not the same.
+    assert_eq!(explanation.matches("\"opName\":\"SSTORE\"").count(), 2, "{explanation}");
+    run.change(&replay::Changes { gas_limit: Some(20_999), ..replay::Changes::default() });
+    let error = replay::single(&run, &[mode::interpreter()]).unwrap_err().to_string();
+    assert!(error.starts_with("code: transaction 0 was refused in mode interpreter: "), "{error}");
+}

@@ -36,7 +36,7 @@ impl Frame {
     }
 
     /// Entries that are told one by one, which is what work on the frame costs.
-    pub fn len(&self) -> usize {
+    pub fn told(&self) -> usize {
         self.tops.len()
     }
 

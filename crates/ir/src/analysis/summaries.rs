@@ -143,7 +143,7 @@ impl Summaries<'_> {
             work.push((block + 1, frame));
         }
         while let Some((next, frame)) = work.pop() {
-            self.step(1 + frame.len())?;
+            self.step(1 + frame.told())?;
             if met.len() > self.exits_max * 4 {
                 return None;
             }
@@ -153,7 +153,7 @@ impl Summaries<'_> {
             ways.arrivals.push((next, frame.delta()));
             ways.used.insert(next);
             for exit in self.exits[next].clone() {
-                self.step(1 + exit.frame.len() + exit.sources.len())?;
+                self.step(1 + exit.frame.told() + exit.sources.len())?;
                 let after = frame.then(&exit.frame);
                 self.jump(frame.peek(usize::from(exit.param)), &after, &exit.sources, &mut ways, &mut work);
             }

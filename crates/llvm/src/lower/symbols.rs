@@ -7,7 +7,7 @@
 //! Y2  Nothing is declared that is not defined in the module.
 
 use super::{Result, part_name};
-use crate::{ENTRY_SYMBOL, compile::CompileError};
+use crate::{ENTRY_SYMBOL, compile::CompileError, diagnostics::STACK_BYTES_MAX};
 use hotevm_abi::{BuiltinKind, BuiltinRow, BuiltinTable, NativeFrame};
 use hotevm_ir::Function;
 use inkwell::{
@@ -211,7 +211,8 @@ fn crossed(parts: &[usize], function: &Function) -> Vec<bool> {
 
 pub(super) fn attributes(context: &Context, function: FunctionValue<'_>) {
     add_attribute(context, function, "nounwind");
-    for (name, value) in [("no-builtins", ""), ("frame-pointer", "none"), ("warn-stack-size", "16384")] {
+    let stack_bytes_max = STACK_BYTES_MAX.to_string();
+    for (name, value) in [("no-builtins", ""), ("frame-pointer", "none"), ("warn-stack-size", &stack_bytes_max)] {
         function.add_attribute(AttributeLoc::Function, context.create_string_attribute(name, value));
     }
 }

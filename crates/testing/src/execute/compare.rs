@@ -5,13 +5,13 @@
 
 use std::fmt::{self, Write};
 
-use alloy_evm::Evm;
+use alloy_evm::{Evm, EvmEnv};
 use revm::{
     context_interface::result::ExecutionResult,
     state::{Account, EvmState},
 };
 
-use super::run::{CaseFactory, Execution, create, execute, gas_limit, transaction};
+use super::run::{CaseFactory, Execution, create, environment, execute, gas_limit, transaction};
 use crate::generate::case::{Case, Input};
 
 /// What can differ.
@@ -77,7 +77,7 @@ impl Agreement {
         self.reverts += other.reverts;
         self.halts += other.halts;
         self.errors += other.errors;
-        self.gas += other.gas;
+        self.gas = self.gas.saturating_add(other.gas);
     }
 
     fn count(&mut self, execution: &Execution) {
@@ -88,7 +88,7 @@ impl Agreement {
             Ok(ExecutionResult::Halt { .. }) => self.halts += 1,
             Err(_) => self.errors += 1,
         }
-        self.gas += execution.result.as_ref().map_or(0, |result| result.gas().total_gas_spent());
+        self.gas = self.gas.saturating_add(execution.result.as_ref().map_or(0, |result| result.gas().total_gas_spent()));
     }
 }
 
@@ -98,10 +98,21 @@ pub fn compare<O: CaseFactory, H: CaseFactory>(
     case: &Case,
     oracle: &O,
     hot: &H,
+    before: impl FnMut(&Input),
+) -> Result<Agreement, Box<Difference>> {
+    compare_in(case, &environment(case), oracle, hot, before)
+}
+
+/// As [`compare`], in an environment that is not the case's own: with other limits, for example, or other gas costs.
+pub fn compare_in<O: CaseFactory, H: CaseFactory>(
+    case: &Case,
+    env: &EvmEnv,
+    oracle: &O,
+    hot: &H,
     mut before: impl FnMut(&Input),
 ) -> Result<Agreement, Box<Difference>> {
     let mut agreement = Agreement::default();
-    let (mut left, mut right) = (create(oracle, case), create(hot, case));
+    let (mut left, mut right) = (create(oracle, case, env), create(hot, case, env));
     for (index, input) in case.inputs.iter().enumerate() {
         let gas_limit = gas_limit(case, input, &mut left);
         let expected = execute(&mut left, transaction(case, input, gas_limit), input.failing_read);

@@ -100,8 +100,9 @@ fn blob_hash(number: u8) -> B256 {
 pub(crate) fn create<F: CaseFactory>(
     factory: &F,
     case: &Case,
+    env: &EvmEnv,
 ) -> impl Evm<DB = RecordingDatabase, Tx = TxEnv, HaltReason = HaltReason> + use<F> {
-    factory.create_evm(RecordingDatabase::new(case), environment(case))
+    factory.create_evm(RecordingDatabase::new(case), env.clone())
 }
 
 /// Runs one transaction and takes what the database wrote down. The state is not committed.

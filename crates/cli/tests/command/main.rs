@@ -3,6 +3,8 @@
 //! in   the embedded fixtures of `statetest`, and broken copies of them
 //! out  what a user sees
 
+mod run;
+
 use serde_json::Value;
 use std::{
     fs,
