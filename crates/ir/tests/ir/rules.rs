@@ -286,6 +286,19 @@ fn v20_only_what_was_charged_is_given_back() {
     assert_eq!(text::parse(&all).map(|function| verify::verify(&function)), Ok(Ok(())));
 }
 
+#[test]
+fn v21_offsets_count_from_narrowed_words() {
+    let narrowed = "    v0 = caller\n    v1 = narrow v0 else leave 0\n";
+    check_broken(21, &lines("    v0 = calldatasize\n    v1 = offset v0, 0x20"));
+    check_broken(21, &lines(&format!("{narrowed}    v2 = offset v1, 0x20\n    v3 = offset v2, 0x20")));
+    check_broken(21, &lines(&format!("{narrowed}    v2 = offset v1, 0x80000000")));
+    // A check behind a number covers what lies nearer, and no more.
+    let reached = format!("{narrowed}    reach v1, 64, rest 0 else leave 0\n");
+    check_broken(17, &lines(&format!("{reached}    v2 = offset v1, 0x21\n    v3 = mload v2")));
+    let covered = lines(&format!("{reached}    v2 = offset v1, 0x20\n    v3 = mload v2"));
+    assert_eq!(text::parse(&covered).map(|function| verify::verify(&function)), Ok(Ok(())));
+}
+
 /// Changes one thing of a function.
 fn damage(function: &mut Function, random: &mut Random) {
     let wild = |random: &mut Random| if random.below(3) == 0 { u32::MAX } else { random.below(40) as u32 };
