@@ -6,19 +6,16 @@
 use alloy_evm::{
     Database, EthEvm, EthEvmFactory, EvmEnv, EvmFactory,
     eth::EthEvmContext,
-    precompiles::PrecompilesMap,
     revm::{
         Inspector,
         bytecode::opcode as op,
-        context::{BlockEnv, DBErrorMarker, TxEnv},
-        context_interface::result::{EVMError, HaltReason},
+        context::DBErrorMarker,
         inspector::NoOpInspector,
         interpreter::{
             CallInput, Instruction, InstructionContext, InstructionResult,
             instructions::{control, memory, stack, system},
             interpreter::EthInterpreter,
         },
-        primitives::hardfork::SpecId,
     },
 };
 use alloy_primitives::U256;
