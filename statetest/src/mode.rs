@@ -33,7 +33,7 @@ pub enum Mode {
     Jit,
     /// Cold code is interpreted, hot code compiled in the background.
     Tiered,
-    /// Code from an artifact store.
+    /// Code from an artifact store; what it lacks is compiled at its first call, and kept there.
     Aot,
 }
 
@@ -155,7 +155,8 @@ impl<F: Factory> Engine for FactoryEngine<F> {
 pub fn engine(mode: Mode, config: &Config) -> Result<Box<dyn Engine>, Error> {
     match mode {
         Mode::Interpreter => Ok(interpreter()),
-        Mode::Jit if hotevm::native_available() => hot(mode, config),
+        Mode::Jit if hotevm::native_available() => hot(mode, &Config { store: None, ..config.clone() }),
+        Mode::Aot if config.store.is_some() => hot(mode, config),
         Mode::Jit | Mode::Tiered | Mode::Aot => Err(Error::ModeUnavailable { mode }),
     }
 }
@@ -172,6 +173,8 @@ pub fn with_factory(mode: Mode, factory: impl Factory) -> Box<dyn Engine> {
 
 fn hot(mode: Mode, config: &Config) -> Result<Box<dyn Engine>, Error> {
     let runtime = Runtime::new(config.clone()).map_err(|error| Error::Runtime { reason: format!("{error:#}") })?;
+    // Nothing where no store is set. A measured run begins with what the store has.
+    runtime.preload().map_err(|error| Error::Runtime { reason: error.to_string() })?;
     let factory = HotEvmFactory::new(runtime.clone());
     Ok(Box::new(FactoryEngine { mode, factory, runtime: Some(runtime) }))
 }

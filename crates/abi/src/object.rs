@@ -1,4 +1,4 @@
-//! Compiled code as data: what a compiler hands over and an artifact will hold.
+//! Compiled code as data: what a compiler hands over and an artifact holds.
 //!
 //! in   made by a compiler or read from a store
 //! out  mapped by `code`, entered by `hotevm`
@@ -39,12 +39,16 @@ pub struct LeaveRow {
 /// Position-independent machine code with its tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CodeObject {
+    /// The instruction set, by ELF's number for it (`e_machine`).
+    pub machine: u16,
+    /// What the address of `bytes` must be a multiple of.
+    pub alignment: u32,
+    /// Bytes of machine code at the start of `bytes`.
+    pub text_len: u32,
+    /// Offset of the function.
+    pub entry_offset: u32,
     /// Machine code, then constants, with nothing left to relocate.
     pub bytes: Vec<u8>,
-    /// Bytes of machine code at the start.
-    pub text_len: usize,
-    /// Offset of the function.
-    pub entry_offset: usize,
     /// Entry points, by pc; the first is the start.
     pub entries: Vec<EntryPoint>,
     /// Leave rows, by site.

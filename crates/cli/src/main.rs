@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aot;
 mod blocktest;
 mod compile;
 mod limits;
@@ -45,6 +46,9 @@ enum Subcommands {
     Statetest(statetest::Arguments),
     /// Run blockchain tests.
     Blocktest(blocktest::Arguments),
+    /// Compile in advance; list, check and collect artifacts.
+    #[command(subcommand)]
+    Aot(aot::Command),
     /// Run one bytecode or the contracts of a fixture once in every mode, and compare.
     Run(run::Arguments),
     /// Compile bytecode and tell what came of it.
@@ -60,6 +64,7 @@ impl Subcommands {
             Self::Replay(arguments) => replay::run(arguments),
             Self::Statetest(arguments) => statetest::run(arguments),
             Self::Blocktest(arguments) => blocktest::run(arguments),
+            Self::Aot(command) => aot::run(command),
             Self::Run(arguments) => run::run(arguments),
             Self::Compile(arguments) => compile::run(arguments),
             Self::Limits => limits::run(),

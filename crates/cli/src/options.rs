@@ -3,7 +3,7 @@
 //! in   the command line
 //! out  modes and their engines, settings of the runtime, CPUs to stay on
 
-use crate::pin;
+use crate::{aot::Store, pin};
 use clap::Args;
 use hotevm::{Config, Optimisation, Preset};
 use hotevm_statetest::mode::{self, Engine, Mode};
@@ -32,6 +32,8 @@ pub(crate) struct Execution {
     /// Write a text dump of every stage of compiling below this folder.
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
+    #[command(flatten)]
+    store: Store,
     /// Stay on these CPUs: numbers and ranges, separated by commas.
     #[arg(long, value_name = "CPUS")]
     pin: Option<String>,
@@ -66,7 +68,10 @@ impl Execution {
                 modes.push(*mode);
             }
         }
-        let config = self.config();
+        let mut config = self.config();
+        if modes.contains(&Mode::Aot) {
+            config.store = Some(self.store.shared()?);
+        }
         Ok(modes.into_iter().map(|mode| mode::engine(mode, &config)).collect::<Result<_, _>>()?)
     }
 

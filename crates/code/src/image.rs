@@ -7,6 +7,7 @@
 //! M2  `alignment` is a power of two. It is at least [`PAGE_ALIGNMENT`] where the code addresses data by page (aarch64 `ADRP`): such
 //!     code is right only if the image starts on a page.
 
+use hotevm_abi::{CodeObject, EntryPoint, LeaveRow};
 use thiserror::Error;
 
 /// What page-relative addressing of aarch64 (`ADRP`) calls a page, whatever the page size of the system is.
@@ -38,6 +39,27 @@ impl Machine {
         match self {
             Machine::X86_64 => &[0xcc],
             Machine::Aarch64 => &[0x00, 0x00, 0x20, 0xd4],
+        }
+    }
+
+    /// ELF's number for the machine (`e_machine`).
+    pub const fn elf(self) -> u16 {
+        match self {
+            Machine::X86_64 => object::elf::EM_X86_64.0,
+            Machine::Aarch64 => object::elf::EM_AARCH64.0,
+        }
+    }
+
+    /// The machine with this number in an ELF header.
+    pub fn from_elf(number: u16) -> Option<Machine> {
+        [Machine::X86_64, Machine::Aarch64].into_iter().find(|machine| machine.elf() == number)
+    }
+
+    /// The largest page that systems on this machine have: segments of a file start on one.
+    pub(crate) const fn segment_alignment(self) -> usize {
+        match self {
+            Machine::X86_64 => 4096,
+            Machine::Aarch64 => 65_536,
         }
     }
 
@@ -99,6 +121,12 @@ pub enum ImageError {
     /// Not a power of two, or more than a page.
     #[error("alignment {0}")]
     Alignment(usize),
+    /// The file is for one machine and the code for another.
+    #[error("code for machine {0} in a file for another")]
+    Machine(u16),
+    /// A figure is larger than a file can say.
+    #[error("image of more than 4 GiB")]
+    Length,
 }
 
 impl Image {
@@ -117,17 +145,38 @@ impl Image {
 
     /// Checks M1 and M2; the fields are public, so code memory asks again before it maps.
     pub(crate) fn check(&self) -> Result<(), ImageError> {
-        let len = self.bytes.len();
-        if self.text_len > len {
-            return Err(ImageError::Text { text_len: self.text_len, len });
+        Self::check_figures(self.bytes.len(), self.text_len, self.entry_offset, self.alignment, self.machine)
+    }
+
+    /// Checks M1 and M2 for bytes that are kept elsewhere.
+    pub(crate) fn check_figures(
+        len: usize,
+        text_len: usize,
+        entry_offset: usize,
+        alignment: usize,
+        machine: Machine,
+    ) -> Result<(), ImageError> {
+        if text_len > len {
+            return Err(ImageError::Text { text_len, len });
         }
-        let misplaced = !self.entry_offset.is_multiple_of(self.machine.instruction_alignment());
-        if self.entry_offset >= self.text_len || misplaced {
-            return Err(ImageError::Entry { entry_offset: self.entry_offset, text_len: self.text_len });
+        let misplaced = !entry_offset.is_multiple_of(machine.instruction_alignment());
+        if entry_offset >= text_len || misplaced {
+            return Err(ImageError::Entry { entry_offset, text_len });
         }
-        if !self.alignment.is_power_of_two() || self.alignment > PAGE_ALIGNMENT {
-            return Err(ImageError::Alignment(self.alignment));
+        if !alignment.is_power_of_two() || alignment > PAGE_ALIGNMENT {
+            return Err(ImageError::Alignment(alignment));
         }
         Ok(())
+    }
+
+    /// The image with its tables, as compilers and artifacts hand it around.
+    ///
+    /// # Errors
+    /// When a length does not fit 32 bits.
+    pub fn into_object(self, entries: Vec<EntryPoint>, leaves: Vec<LeaveRow>) -> Result<CodeObject, ImageError> {
+        let figures = [self.alignment, self.text_len, self.entry_offset, self.bytes.len()].map(u32::try_from);
+        let [Ok(alignment), Ok(text_len), Ok(entry_offset), Ok(_)] = figures else { return Err(ImageError::Length) };
+        let machine = self.machine.elf();
+        Ok(CodeObject { machine, alignment, text_len, entry_offset, bytes: self.bytes, entries, leaves })
     }
 }

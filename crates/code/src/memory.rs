@@ -1,10 +1,11 @@
 //! Code memory: counted, bounded, writable or executable but never both.
 //!
-//! in   an [`Image`], or a length and whoever fills the bytes
+//! in   an [`Image`], or a length and whoever fills the bytes; or a [`SharedObject`]
 //! out  [`Executable`], to be shared in an `Arc`; its last drop unmaps it
 //!
 //! Concepts. A [`CodeMemory`] is a cheap handle to one count and one limit; all its clones share them. A [`Writable`] becomes an
-//! [`Executable`] by value, so that nobody is left who could write. Bytes are counted in whole pages.
+//! [`Executable`] by value, so that nobody is left who could write. Bytes are counted in whole pages. A shared object is never writable:
+//! the system maps it from a sealed file. All of that file counts, since all of it is kept in memory.
 //!
 //! C1  `mapped_bytes` grows by compare-and-swap before the system is asked, and never above `limit_bytes`; whoever is refused has mapped
 //!     nothing. It shrinks after the pages are gone. (If the system refuses to unmap, the bytes stay counted: they are still there.)
@@ -16,7 +17,9 @@ use thiserror::Error;
 
 use crate::{
     image::{Image, ImageError, Machine},
+    library::Library,
     pages::{Pages, page_len},
+    shared_object::SharedObject,
     sync::{Arc, AtomicUsize, Ordering},
 };
 
@@ -45,6 +48,18 @@ pub enum MemoryError {
     /// The system does not let memory become executable (hardened systems).
     #[error("executable memory refused: {0}")]
     ProtectRefused(io::Error),
+    /// The system gave no in-memory file, or did not seal it.
+    #[error("in-memory file refused: {0}")]
+    FileRefused(io::Error),
+    /// The system's loader did not load a shared object.
+    #[error("loader refused: {0}")]
+    LoaderRefused(String),
+    /// The system's loader returned something else than it was given.
+    #[error("the loader returned other code than it was given")]
+    LoaderMistaken,
+    /// A loader that would write to read-only memory.
+    #[error("glibc {0} cannot load artifacts, 2.35 can")]
+    LoaderTooOld(String),
     /// The image's own figures do not fit together.
     #[error("not an image: {0}")]
     Image(#[from] ImageError),
@@ -96,13 +111,30 @@ impl CodeMemory {
 
     /// Maps `len` zeroed bytes to be filled with code.
     pub fn writable(&self, len: usize) -> Result<Writable, MemoryError> {
+        let reservation = self.reserve(len)?;
+        let pages = Pages::map(reservation.bytes).map_err(MemoryError::MapRefused)?;
+        Ok(Writable { code: Code { home: Home::Pages(pages), reservation }, len })
+    }
+
+    /// Counts `len` bytes in whole pages, if the limit allows.
+    fn reserve(&self, len: usize) -> Result<Reservation, MemoryError> {
         let account = &self.account;
         let map_len =
             len.checked_next_multiple_of(account.page_len).filter(|&map_len| map_len > 0 && map_len <= isize::MAX as usize);
-        let map_len = map_len.ok_or(MemoryError::Length { len })?;
-        let reservation = Reservation::new(account, map_len)?;
-        let pages = Pages::map(map_len).map_err(MemoryError::MapRefused)?;
-        Ok(Writable { code: Code { pages, reservation }, len })
+        Reservation::new(account, map_len.ok_or(MemoryError::Length { len })?)
+    }
+
+    /// Has the system map a shared object.
+    pub fn load_shared_object(&self, object: &SharedObject) -> Result<Executable, MemoryError> {
+        let code = &object.artifact().code;
+        let machine = Machine::from_elf(code.machine).ok_or(MemoryError::Image(ImageError::Machine(code.machine)))?;
+        if Machine::host() != Some(machine) {
+            return Err(MemoryError::Machine { machine });
+        }
+        let reservation = self.reserve(object.bytes().len())?;
+        let (len, entry_offset) = (code.bytes.len(), code.entry_offset as usize);
+        let library = Library::load(object)?;
+        Ok(Executable { code: Code { home: Home::Library(library), reservation }, len, entry_offset })
     }
 
     /// Copies an image to fresh pages and makes them executable.
@@ -143,16 +175,45 @@ impl Drop for Reservation {
     }
 }
 
-/// Pages together with their place in the count.
+/// Where code lies.
+#[derive(Debug)]
+enum Home {
+    /// Pages of its own.
+    Pages(Pages),
+    /// A shared object that the system mapped.
+    Library(Library),
+}
+
+/// Code together with its place in the count.
 #[derive(Debug)]
 struct Code {
-    pages: Pages,
+    home: Home,
     reservation: Reservation,
+}
+
+impl Code {
+    fn base(&self) -> NonNull<u8> {
+        match &self.home {
+            Home::Pages(pages) => pages.base(),
+            Home::Library(library) => library.base(),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.home {
+            Home::Pages(pages) => pages.bytes(),
+            Home::Library(library) => library.image(),
+        }
+    }
 }
 
 impl Drop for Code {
     fn drop(&mut self) {
-        if !self.pages.unmap() {
+        let is_gone = match &mut self.home {
+            Home::Pages(pages) => pages.unmap(),
+            Home::Library(library) => library.close(),
+        };
+        if !is_gone {
             self.reservation.bytes = 0;
         }
     }
@@ -168,8 +229,8 @@ pub struct Writable {
 impl Writable {
     /// The bytes to fill, zero at first.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        let len = self.len;
-        self.code.pages.bytes_mut().get_mut(..len).unwrap_or_default()
+        let Home::Pages(pages) = &mut self.code.home else { return &mut [] };
+        pages.bytes_mut().get_mut(..self.len).unwrap_or_default()
     }
 
     /// Gives up writing for executing. On failure the memory is gone.
@@ -177,7 +238,9 @@ impl Writable {
         if entry_offset >= self.len {
             return Err(MemoryError::Entry { entry_offset, len: self.len });
         }
-        self.code.pages.protect().map_err(MemoryError::ProtectRefused)?;
+        if let Home::Pages(pages) = &mut self.code.home {
+            pages.protect().map_err(MemoryError::ProtectRefused)?;
+        }
         Ok(Executable { code: self.code, len: self.len, entry_offset })
     }
 }
@@ -193,19 +256,19 @@ pub struct Executable {
 impl Executable {
     /// The entry function. Valid while this value lives (C2).
     pub fn entry_pointer(&self) -> NonNull<u8> {
-        let address = self.code.pages.base().addr().saturating_add(self.entry_offset);
-        self.code.pages.base().with_addr(address)
+        let address = self.code.base().addr().saturating_add(self.entry_offset);
+        self.code.base().with_addr(address)
     }
 
     /// Where the code lies in this process.
     pub fn addresses(&self) -> Range<usize> {
-        let start = self.code.pages.base().addr().get();
+        let start = self.code.base().addr().get();
         start..start + self.len
     }
 
     /// The code's bytes.
     pub fn bytes(&self) -> &[u8] {
-        self.code.pages.bytes().get(..self.len).unwrap_or_default()
+        self.code.bytes().get(..self.len).unwrap_or_default()
     }
 
     /// Bytes that this code takes, in whole pages.

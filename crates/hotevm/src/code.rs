@@ -21,7 +21,6 @@ pub(crate) struct NativeCode {
 
 impl NativeCode {
     /// Puts the parts together. The first entry is the start.
-    #[cfg(feature = "llvm")]
     pub(crate) fn new(executable: Executable, mut entries: Vec<EntryPoint>, leaves: Vec<LeaveRow>, bytecode: Bytes) -> Self {
         entries.retain(|entry| entry.number != 0);
         Self { executable, entries, leaves, bytecode }
@@ -30,8 +29,8 @@ impl NativeCode {
     /// The compiled function.
     pub(crate) fn function(&self) -> NativeFn {
         let pointer = self.executable.entry_pointer();
-        // SAFETY: the executable was linked from an object whose entry symbol has the type `NativeFn` (crate `llvm`, Z1), and is
-        // mapped as long as `self` lives.
+        // SAFETY: the executable was linked from an object whose entry symbol has the type `NativeFn` (crate `llvm`, Z1), in
+        // this process or in one whose artifact was checked, and is mapped as long as `self` lives.
         unsafe { std::mem::transmute::<*mut u8, NativeFn>(pointer.as_ptr()) }
     }
 

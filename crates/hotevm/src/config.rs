@@ -3,6 +3,8 @@
 //! in   names from a command line or fields set in code
 //! out  plain data; nothing here acts
 
+use crate::sync::Arc;
+use hotevm_store::ArtifactStore;
 use std::{fmt, path::PathBuf, str::FromStr};
 
 /// A name that is not one of a closed list.
@@ -84,6 +86,8 @@ pub struct Config {
     pub code_memory_bytes_max: usize,
     /// What bounds the compiler's work on one code.
     pub limits: hotevm_ir::Limits,
+    /// Where compiled code is looked for before it is compiled, and kept afterwards.
+    pub store: Option<Arc<dyn ArtifactStore>>,
     /// Spoils every function before machine code is made of it, so that tests can show that they would notice.
     #[cfg(feature = "planted-faults")]
     pub planted_fault: Option<fn(&mut hotevm_ir::Function)>,
@@ -106,6 +110,7 @@ impl Default for Config {
             dump_dir: None,
             code_memory_bytes_max: 1 << 30,
             limits: hotevm_ir::Limits::default(),
+            store: None,
             #[cfg(feature = "planted-faults")]
             planted_fault: None,
         }

@@ -188,7 +188,7 @@ impl<CTX: ContextTr> Hook<CTX> {
             Err(Interpreted::InitCode)
         } else if !bytecode.is_legacy() {
             Err(Interpreted::NotLegacy)
-        } else if !crate::native_available() {
+        } else if !crate::native_available() && self.runtime.config().store.is_none() {
             Err(Interpreted::Unavailable)
         } else {
             self.look_up(frame)

@@ -9,6 +9,7 @@
 
 mod activation;
 mod alloy;
+mod artifacts;
 mod builtins;
 mod code;
 mod compiler;
@@ -24,14 +25,16 @@ mod statistics;
 mod sync;
 
 pub use alloy::{HotEthEvm, HotEvmFactory};
+pub use artifacts::{Preload, Preloaded, Taken};
 pub use compiler::Rejection;
 pub use config::{Config, Instructions, Optimisation, ParseError, Preset};
 pub use evm::HotEvm;
 pub use hotevm_ir::Limits;
+pub use hotevm_store as store;
 pub use runtime::Runtime;
 pub use statistics::Statistics;
 
-/// Whether this build can compile: false without the feature `llvm`, where everything is interpreted.
+/// Whether this build can compile: false without the feature `llvm`, where only code of an artifact store runs natively.
 pub const fn native_available() -> bool {
     cfg!(feature = "llvm")
 }

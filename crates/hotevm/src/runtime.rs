@@ -14,11 +14,7 @@ use crate::{
     sync::{Arc, AtomicU64, Ordering},
 };
 use dashmap::DashMap;
-use revm::{
-    context_interface::cfg::GasParams,
-    interpreter::instructions::gas_table_spec,
-    primitives::{Bytes, hardfork::SpecId, keccak256},
-};
+use revm::primitives::{Bytes, hardfork::SpecId, keccak256};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A handle to the compiled code and the counters that EVMs share; cloning it is cheap.
@@ -48,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) configurations: Configurations,
     entries: DashMap<Key, Arc<Entry>>,
     pub(crate) spare_hashes: SpareHashes,
-    compiler: Compiler,
+    pub(crate) compiler: Compiler,
     /// Mask of forced leaves: written by tests, read when a native run starts; relaxed, since it guards nothing.
     pub(crate) leave_mask: AtomicU64,
 }
@@ -93,13 +89,7 @@ impl Runtime {
     /// # Errors
     /// The reason why this code stays interpreted; it is remembered.
     pub fn compile(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions) -> Result<(), Rejection> {
-        let settings = Settings {
-            spec,
-            gas_table: gas_table_spec(spec),
-            gas_params: GasParams::new_spec(spec),
-            custom: instructions.words(),
-        };
-        let configuration = self.shared.configurations.get(settings);
+        let configuration = self.shared.configurations.get(Settings::stock(spec, instructions.words()));
         let entry = self.shared.entry((keccak256(bytecode), configuration.number));
         entry.compiled(|| self.shared.compile(bytecode, &configuration)).as_ref().map(|_| ()).map_err(Clone::clone)
     }
@@ -144,14 +134,18 @@ impl Shared {
 
     fn compile(&self, bytecode: &Bytes, configuration: &Configuration) -> Result<Arc<NativeCode>, Rejection> {
         let start = cpu_time::ThreadTime::now();
-        let compile = || self.compiler.compile(bytecode, configuration, &self.config);
+        let compile = || match &self.config.store {
+            Some(store) => self.compiler.stored(store.as_ref(), bytecode, configuration, &self.config),
+            None => self.compiler.compile(bytecode, configuration, &self.config).map(|(code, bytes)| (code, bytes, true)),
+        };
         let result = catch_unwind(AssertUnwindSafe(compile)).unwrap_or(Err(Rejection::Panic));
         let mut deltas = Deltas { compile_cpu_ns: start.elapsed().as_nanos() as u64, ..Deltas::default() };
         match &result {
-            Ok((_, bytes)) => (deltas.compiled, deltas.code_bytes) = (1, *bytes as u64),
+            Ok((_, bytes, true)) => (deltas.compiled, deltas.code_bytes) = (1, *bytes as u64),
+            Ok((_, _, false)) => deltas.artifacts_taken = 1,
             Err(_) => deltas.rejected = 1,
         }
         self.counters.add(&deltas);
-        result.map(|(code, _)| Arc::new(code))
+        result.map(|(code, _, _)| Arc::new(code))
     }
 }

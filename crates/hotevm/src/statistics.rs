@@ -126,6 +126,8 @@ counters! {
     init_code_gas,
     /// Codes compiled.
     compiled,
+    /// Codes taken from artifacts.
+    artifacts_taken,
     /// Codes that the compiler rejected.
     rejected,
     /// CPU time spent compiling, in nanoseconds.

@@ -10,4 +10,6 @@
 pub mod blocks;
 pub mod cold;
 pub mod flow;
+pub mod frames;
 pub mod loops;
+pub mod summaries;

@@ -26,7 +26,7 @@ macro_rules! limits {
 
 limits! {
     code_bytes_max = 49152, "bytes of code; longer code is rejected";
-    contexts_per_block_max = 1000, "abstract stacks kept apart per basic block; beyond it the analysis is coarse";
+    exits_per_block_max = 64, "ways out of a function told apart per basic block; beyond it the analysis of jumps is coarse";
     flow_steps_per_instruction_max = 600, "abstract steps per instruction of the code; beyond it the analysis is coarse";
     switch_cases_max = 24, "destinations compared at one computed jump; beyond it the shared dispatch decides";
     cold_instructions_max = 64, "instructions of a chain that can only revert and is therefore left to the interpreter";

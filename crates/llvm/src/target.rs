@@ -3,6 +3,7 @@
 //! in   a CPU name or none, an optimisation level
 //! out  a target machine for one compilation, and the pass pipeline
 
+use hotevm_abi::{AARCH64_BASE_FEATURES, AARCH64_FEATURES, X86_64_BASE_FEATURES, X86_64_FEATURES};
 use inkwell::{
     OptimizationLevel,
     llvm_sys::support::LLVMParseCommandLineOptions,
@@ -44,6 +45,8 @@ pub struct Target {
     triple: String,
     cpu: String,
     features: String,
+    /// What code may use beyond the instruction set's first generation, sorted.
+    needs: Vec<String>,
 }
 
 static INITIALISED: Once = Once::new();
@@ -81,10 +84,12 @@ impl Target {
     /// This machine, by name and features.
     pub fn host() -> Self {
         initialise();
+        let (features, needs) = known_features(&TargetMachine::get_host_cpu_features().to_string());
         Self {
             triple: TargetMachine::get_default_triple().as_str().to_string_lossy().into_owned(),
             cpu: TargetMachine::get_host_cpu_name().to_string(),
-            features: TargetMachine::get_host_cpu_features().to_string(),
+            features,
+            needs,
         }
     }
 
@@ -93,7 +98,8 @@ impl Target {
     /// # Errors
     /// When LLVM does not know the CPU.
     pub fn cpu(name: &str) -> Result<Self, TargetError> {
-        Self::new(&Self::host().triple, name)
+        let host = Self::host();
+        if name == host.cpu { Ok(host) } else { Self::new(&host.triple, name) }
     }
 
     /// Any architecture that was built in, with a CPU by LLVM's name.
@@ -102,12 +108,12 @@ impl Target {
     /// When LLVM does not know the triple or the CPU.
     pub fn new(triple: &str, cpu: &str) -> Result<Self, TargetError> {
         initialise();
-        let target = Self { triple: triple.to_owned(), cpu: cpu.to_owned(), features: String::new() };
         // LLVM takes an unknown CPU for a generic one and only prints a warning, so names are checked here.
-        let is_known = cpu == "generic" || KNOWN_CPUS.contains(&cpu) || cpu == Self::host().cpu;
-        if !is_known {
-            return Err(TargetError::Cpu(cpu.to_owned(), triple.to_owned()));
-        }
+        let unknown = || TargetError::Cpu(cpu.to_owned(), triple.to_owned());
+        let (_, levels) = KNOWN_CPUS.iter().find(|(name, _)| *name == cpu).ok_or_else(unknown)?;
+        let mut needs: Vec<String> = levels.iter().copied().flatten().map(|feature| (*feature).to_owned()).collect();
+        needs.sort_unstable();
+        let target = Self { triple: triple.to_owned(), cpu: cpu.to_owned(), features: String::new(), needs };
         target.machine(Optimisation::Full).map(|_| target)
     }
 
@@ -118,7 +124,12 @@ impl Target {
 
     /// Whether the upper halves of vector registers have to be cleared before code is called that knows only the lower ones.
     pub(crate) fn has_upper_halves(&self) -> bool {
-        self.triple.starts_with("x86_64") && (self.features.contains("+avx,") || matches!(&*self.cpu, "x86-64-v3" | "x86-64-v4"))
+        self.needs.iter().any(|feature| feature == "avx")
+    }
+
+    /// CPU features that code for this target may use, by LLVM's names, beyond what every CPU of the architecture has.
+    pub fn features_needed(&self) -> &[String] {
+        &self.needs
     }
 
     pub(crate) fn machine(&self, optimisation: Optimisation) -> Result<TargetMachine, TargetError> {
@@ -135,8 +146,48 @@ impl Target {
     }
 }
 
-/// CPU names that embedders may ask for, besides the machine's own.
-const KNOWN_CPUS: &[&str] = &["x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4", "cortex-a72", "neoverse-n1", "neoverse-v2"];
+/// Features that a level of the x86-64 ABI adds to the one before (System V ABI AMD64 supplement, section 3.1.1), and those of the
+/// Arm CPUs below, as far as code may use them.
+const X86_64_V2: &[&str] = &["cx16", "popcnt", "sse3", "sse4.1", "sse4.2", "ssse3"];
+const X86_64_V3: &[&str] = &["avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "xsave"];
+const X86_64_V4: &[&str] = &["avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"];
+const ARMV8: &[&str] = &["aes", "crc", "sha2"];
+const ARMV8_2: &[&str] = &["dotprod", "fullfp16", "lse", "rcpc", "rdm"];
+const ARMV9: &[&str] = &["bf16", "complxnum", "flagm", "fp16fml", "i8mm", "jsconv", "sve", "sve2"];
+
+/// CPU names that embedders may ask for, besides the machine's own, and what code for them may use.
+const KNOWN_CPUS: &[(&str, &[&[&str]])] = &[
+    ("generic", &[]),
+    ("x86-64", &[]),
+    ("x86-64-v2", &[X86_64_V2]),
+    ("x86-64-v3", &[X86_64_V2, X86_64_V3]),
+    ("x86-64-v4", &[X86_64_V2, X86_64_V3, X86_64_V4]),
+    ("cortex-a72", &[ARMV8]),
+    ("neoverse-n1", &[ARMV8, ARMV8_2]),
+    ("neoverse-v2", &[ARMV8, ARMV8_2, ARMV9]),
+];
+
+/// LLVM's description of a CPU's features with everything turned off that no process could look for (crate `abi`, Q1), and what is left
+/// turned on beyond the architecture's first generation.
+fn known_features(host: &str) -> (String, Vec<String>) {
+    let base = [X86_64_BASE_FEATURES, AARCH64_BASE_FEATURES];
+    let to_look_for = [X86_64_FEATURES, AARCH64_FEATURES];
+    let is_in = |lists: [&[&str]; 2], name: &str| lists.iter().any(|list| list.contains(&name));
+    let mut needs: Vec<String> = Vec::new();
+    let mut features: Vec<String> = Vec::new();
+    for feature in host.split(',').filter(|feature| !feature.is_empty()) {
+        match feature.strip_prefix('+') {
+            Some(name) if is_in(to_look_for, name) => {
+                needs.push(name.to_owned());
+                features.push(feature.to_owned());
+            }
+            Some(name) if !is_in(base, name) => features.push(format!("-{name}")),
+            _ => features.push(feature.to_owned()),
+        }
+    }
+    needs.sort_unstable();
+    (features.join(","), needs)
+}
 
 impl Optimisation {
     /// The pass pipeline, in LLVM's spelling.
@@ -146,5 +197,29 @@ impl Optimisation {
             Self::Fast => "function(early-cse,simplifycfg)",
             Self::Full => "function(simplifycfg)",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_features_are_turned_off() {
+        let (features, needs) = known_features("+sse2,+avx2,-avx512f,+from-the-future,+adx");
+        assert_eq!(features, "+sse2,+avx2,-avx512f,-from-the-future,+adx");
+        assert_eq!(needs, ["adx", "avx2"]);
+    }
+
+    #[test]
+    fn what_known_cpus_need_can_be_looked_for() {
+        for (name, levels) in KNOWN_CPUS {
+            for feature in levels.iter().copied().flatten() {
+                assert!(X86_64_FEATURES.contains(feature) || AARCH64_FEATURES.contains(feature), "{name}: {feature}");
+            }
+        }
+        let target = Target::cpu("x86-64-v2");
+        assert!(target.is_err() || target.is_ok_and(|target| target.features_needed().is_sorted()));
+        assert!(Target::host().features_needed().is_sorted());
     }
 }

@@ -141,6 +141,49 @@ fn native_code_does_what_the_interpreter_does() {
 }
 
 #[test]
+fn code_is_built_once_and_runs_in_another_process() {
+    let store = temporary("store");
+    let (directory, path) = (store.to_str().unwrap(), fixture("replay"));
+    let path = path.to_str().unwrap();
+    if !cfg!(feature = "llvm") {
+        check_error(&["aot", "build", path, "--store", directory], "no compiler");
+        return;
+    }
+    let build = ["aot", "build", path, "--store", directory, "-j", "2"];
+    let (status, output, first) = reported("build.json", &build);
+    assert_eq!((status, &first["present"], &first["rejected"]), (0, &Value::from(0), &Value::Array(Vec::new())), "{output}");
+    let codes = first["codes"].as_u64().unwrap();
+    assert_eq!(first["built"].as_u64().unwrap(), codes);
+    assert!(codes > 0);
+    let (_, _, second) = reported("build-again.json", &build);
+    assert_eq!((second["present"].as_u64(), second["built"].as_u64()), (Some(codes), Some(0)));
+    let modes = "interpreter,jit,aot";
+    let replay = ["replay", path, "--mode", modes, "--rounds", "2", "--store", directory];
+    let (status, output, report) = reported("aot.json", &replay);
+    assert_eq!(status, 0, "{output}");
+    for run in report["runs"].as_array().unwrap() {
+        let [_, jit, aot] = run["modes"].as_array().unwrap().as_slice() else { panic!("{run}") };
+        assert_eq!((&aot["mode"], &aot["compiled"], &aot["mismatches"]), (&Value::from("aot"), &Value::from(0), &Value::from(0)));
+        assert_eq!((&aot["native_frames"], &aot["native_gas_share"]), (&jit["native_frames"], &jit["native_gas_share"]));
+    }
+    let (status, _, list) = reported("list.json", &["aot", "list", "--store", directory]);
+    assert_eq!((status, list["artifacts"].as_array().unwrap().len() as u64), (0, codes));
+    let (status, output, checked) = reported("verify.json", &["aot", "verify", "--store", directory]);
+    assert_eq!((status, checked["usable"].as_u64()), (0, Some(codes)), "{output}");
+    let damaged = fs::read_dir(&store).unwrap().next().unwrap().unwrap().path();
+    fs::write(&damaged, b"").unwrap();
+    let (status, output, checked) = reported("verify-again.json", &["aot", "verify", "--store", directory]);
+    assert_eq!(
+        (status, &checked["refused"], &checked["counts"]["refused-truncated"]),
+        (1, &Value::from(1), &Value::from(1)),
+        "{output}"
+    );
+    let (status, _, collected) = reported("gc.json", &["aot", "gc", "--store", directory, "--budget-mib", "0"]);
+    assert_eq!((status, collected["collected"].as_u64(), &collected["kept"]), (0, Some(codes - 1), &Value::from(0)));
+    fs::remove_dir_all(&store).unwrap();
+}
+
+#[test]
 fn traces_are_printed_step_by_step() {
     let path = fixture("state_tests");
     let arguments = ["statetest", path.to_str().unwrap(), "--mode", "interpreter", "--trace", "--filter", "counts[Osaka/0"];
@@ -162,7 +205,7 @@ fn errors_are_one_line() {
     check_error(&["replay", path, "--mode", "interpreter"], "not a block or contract");
     check_error(&["blocktest", path, "--mode", "interpreter"], "not a blockchain test");
     check_error(&["statetest", path, "--mode", "tiered"], "mode tiered is not available in this build");
-    check_error(&["statetest", path, "--mode", "interpreter,aot"], "mode aot is not available in this build");
+    check_error(&["statetest", path, "--mode", "interpreter,aot", "--store", "/dev/null/store"], "--store: /dev/null/store");
     check_error(&["statetest", path, "--mode", "magic"], "magic");
     check_error(&["statetest", path, "--mode", "interpreter", "--filter", "no such test"], "nothing to run");
     check_error(&["statetest", path, "--mode", "interpreter", "--pin", "x"], "--pin");

@@ -3,6 +3,8 @@
 //! in   machine code, relocations, and what is to be wrong
 //! out  the bytes of a relocatable ELF object
 
+pub mod artifact;
+
 use object::{
     Architecture, BinaryFormat, Endianness, RelocationFlags, SectionFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
     elf,

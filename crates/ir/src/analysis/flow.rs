@@ -1,78 +1,33 @@
-//! Flow: which block follows which, and how high the stack stands, by running abstract stacks through the code.
+//! Flow: which block follows which, and how high the stack stands.
 //!
 //! in   blocks, decoded code, budgets
 //! out  [`Flow`]: per block the stack heights it is reached with, its successors, and the entries from outside
 //!
-//! An abstract stack keeps, for every entry, the jump destination that it holds (a return address), and forgets everything else.
-//! A block is run once for every different abstract stack it is reached with, so that each call of an internal function returns
-//! to its own caller.
-//!
-//! W1  Per block at most `contexts_per_block_max` stacks are kept apart, and the work is at most
-//!     `flow_steps_per_instruction_max`. Beyond either bound the precise analysis is given up as a whole.
+//! W1  Where the ways from every block can be summed up within the budgets (S2), each call of an internal function returns to its own
+//!     caller, and heights follow the callers. Beyond them the precise analysis is given up as a whole.
 //! W2  The coarse analysis knows only what stands in one block: stacks of any height, targets pushed in front of their jump.
 //!     Every other jump is dispatched to guarded roots (A1).
 //! W3  Heights are right for every compiled edge; entries from outside are guarded by them.
+//! W4  Where nothing is known of the stack (behind an opcode declared custom, or where only a dispatched jump arrives) any height is
+//!     possible, and a return may go anywhere.
 
 use crate::{
-    analysis::blocks::{Blocks, Exit},
+    analysis::{
+        blocks::{Blocks, Exit},
+        frames::{self, Entry, Local},
+        summaries::{self, Summaries, Ways},
+    },
     bytecode::Code,
     compile::Config,
-    function::PureOp,
     opcodes::{self, Class},
 };
-use alloy_primitives::U256;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 /// Greatest stack height.
 pub const STACK_LIMIT: u16 = 1024;
-/// An entry that holds no known jump destination.
-const UNKNOWN: u32 = u32::MAX;
 
-/// An abstract stack: its height lies between the two bounds, and `tops` are the topmost entries, the top last.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct State {
-    height_min: u16,
-    height_max: u16,
-    /// Entries below are unknown.
-    tops: Vec<u32>,
-}
-
-impl State {
-    fn unknown(height_min: u16, height_max: u16) -> Self {
-        Self { height_min, height_max, tops: vec![] }
-    }
-
-    fn pop(&mut self) -> u32 {
-        self.height_min = self.height_min.saturating_sub(1);
-        self.height_max = self.height_max.saturating_sub(1);
-        self.tops.pop().unwrap_or(UNKNOWN)
-    }
-
-    fn push(&mut self, value: u32) {
-        self.height_min = (self.height_min + 1).min(STACK_LIMIT);
-        self.height_max = (self.height_max + 1).min(STACK_LIMIT);
-        self.tops.push(value);
-    }
-
-    fn peek(&self, depth: usize) -> u32 {
-        self.tops.len().checked_sub(depth + 1).map_or(UNKNOWN, |index| self.tops[index])
-    }
-
-    fn swap(&mut self, depth: usize) {
-        if self.tops.len() <= depth {
-            let missing = depth + 1 - self.tops.len();
-            self.tops.splice(0..0, std::iter::repeat_n(UNKNOWN, missing));
-        }
-        let top = self.tops.len() - 1;
-        self.tops.swap(top, top - depth);
-    }
-
-    /// Drops unknown entries below the lowest known one, so that equal stacks compare equal.
-    fn normalise(&mut self) {
-        let known = self.tops.iter().position(|entry| *entry != UNKNOWN).unwrap_or(self.tops.len());
-        self.tops.drain(..known);
-    }
-}
+/// How often the heights of a block may widen before any height is taken for possible, so that recursion ends the work.
+const WIDENINGS_MAX: u8 = 16;
 
 /// What is known of one block.
 #[derive(Debug, Clone, Default)]
@@ -108,86 +63,104 @@ pub fn is_constant_jump(code: &Code, blocks: &Blocks, number: usize) -> bool {
     block.end - block.first >= 2 && code.instructions[block.end - 2].opcode.is_some_and(|opcode| opcode.class == Class::Push)
 }
 
+/// Runs the analysis.
+pub fn flow(code: &Code, blocks: &Blocks, config: &Config) -> Flow {
+    let locals = frames::locals(code, blocks, config);
+    let (summaries, wasted) = match summaries::summaries(code, blocks, &locals, config) {
+        Ok(summaries) => (Some(summaries), 0),
+        Err(steps) => (None, steps),
+    };
+    let mut run = Run::new(code, blocks, &locals, summaries);
+    run.run();
+    let steps = match run.summaries.take() {
+        Some(summaries) if run.overflowed => {
+            run = Run::new(code, blocks, &locals, None);
+            run.run();
+            summaries.steps
+        }
+        Some(summaries) => summaries.steps,
+        None => wasted,
+    };
+    let any_dynamic = run.flow.iter().any(|block| block.reached && block.dynamic);
+    Flow { blocks: run.flow, any_dynamic, steps: steps + code.instructions.len() as u64 }
+}
+
 struct Run<'a> {
     code: &'a Code,
     blocks: &'a Blocks,
-    config: &'a Config,
+    locals: &'a [Local],
+    /// None for the coarse analysis.
+    summaries: Option<Summaries<'a>>,
     flow: Vec<BlockFlow>,
-    contexts: Vec<HashSet<State>>,
-    pending: Vec<(usize, State)>,
-    steps_left: u64,
-    steps: u64,
-    /// Whether stacks are told apart; otherwise nothing is known of them.
-    precise: bool,
+    /// The ways from a block, once they were asked for.
+    ways: Vec<Option<Ways>>,
+    /// Blocks entered with a stack of which nothing is known.
+    outside: Vec<bool>,
+    widenings: Vec<u8>,
+    work: Vec<usize>,
     overflowed: bool,
 }
 
-/// Runs the analysis.
-pub fn flow(code: &Code, blocks: &Blocks, config: &Config) -> Flow {
-    let (precise, overflowed) = run(code, blocks, config, true);
-    if !overflowed {
-        return precise;
+impl<'a> Run<'a> {
+    fn new(code: &'a Code, blocks: &'a Blocks, locals: &'a [Local], summaries: Option<Summaries<'a>>) -> Self {
+        let count = blocks.list.len();
+        Self {
+            code,
+            blocks,
+            locals,
+            summaries,
+            flow: vec![BlockFlow::default(); count],
+            ways: vec![None; count],
+            outside: vec![false; count],
+            widenings: vec![0; count],
+            work: vec![],
+            overflowed: false,
+        }
     }
-    let (coarse, _) = run(code, blocks, config, false);
-    Flow { steps: coarse.steps + precise.steps, ..coarse }
-}
 
-fn run(code: &Code, blocks: &Blocks, config: &Config, precise: bool) -> (Flow, bool) {
-    let budget = u64::from(config.limits.flow_steps_per_instruction_max) * code.instructions.len() as u64 + 4096;
-    let mut run = Run {
-        code,
-        blocks,
-        config,
-        flow: vec![BlockFlow::default(); blocks.list.len()],
-        contexts: vec![HashSet::new(); blocks.list.len()],
-        pending: vec![],
-        steps_left: budget,
-        steps: 0,
-        precise,
-        overflowed: false,
-    };
-    run.arrive(0, State::unknown(0, 0));
-    run.drain();
-    if run.flow.iter().any(|block| block.dynamic) {
-        run.seed_dispatch();
-        run.drain();
-    }
-    let any_dynamic = run.flow.iter().any(|block| block.reached && block.dynamic);
-    (Flow { blocks: run.flow, any_dynamic, steps: run.steps }, run.overflowed)
-}
-
-impl Run<'_> {
-    /// Notes that a block is reached with a stack, and queues it when that is news.
-    fn arrive(&mut self, block: usize, mut state: State) {
-        if !self.precise && block != 0 {
-            state = State::unknown(0, STACK_LIMIT);
+    fn run(&mut self) {
+        self.arrive(0, 0, 0);
+        self.drain();
+        if self.flow.iter().any(|block| block.dynamic) {
+            self.seed_dispatch();
+            self.drain();
         }
-        state.normalise();
-        let row = &mut self.flow[block];
-        if row.reached {
-            row.height_min = row.height_min.min(state.height_min);
-            row.height_max = row.height_max.max(state.height_max);
-        } else {
-            (row.reached, row.height_min, row.height_max) = (true, state.height_min, state.height_max);
-        }
-        let contexts = &mut self.contexts[block];
-        if contexts.contains(&state) {
-            return;
-        }
-        if self.precise {
-            let room = contexts.len() < self.config.limits.contexts_per_block_max as usize;
-            self.overflowed |= !room || self.steps_left == 0;
-        }
-        contexts.insert(state.clone());
-        self.pending.push((block, state));
     }
 
     fn drain(&mut self) {
-        while let Some((block, state)) = self.pending.pop() {
+        while let Some(block) = self.work.pop() {
+            self.visit(block);
             if self.overflowed {
                 return;
             }
-            self.run_block(block, state);
+        }
+    }
+
+    /// Notes that a block is reached with a stack of some heights.
+    fn arrive(&mut self, block: usize, height_min: u16, height_max: u16) {
+        let row = &mut self.flow[block];
+        if !row.reached {
+            (row.reached, row.height_min, row.height_max) = (true, height_min, height_max);
+            self.work.push(block);
+            return;
+        }
+        if row.height_min <= height_min && height_max <= row.height_max {
+            return;
+        }
+        self.widenings[block] += 1;
+        if self.widenings[block] > WIDENINGS_MAX {
+            (row.height_min, row.height_max) = (0, STACK_LIMIT);
+        } else {
+            (row.height_min, row.height_max) = (row.height_min.min(height_min), row.height_max.max(height_max));
+        }
+        self.work.push(block);
+    }
+
+    /// Notes that a block is reached with a stack of which nothing is known (W4).
+    fn arrive_outside(&mut self, block: usize) {
+        self.arrive(block, 0, STACK_LIMIT);
+        if !std::mem::replace(&mut self.outside[block], true) {
+            self.work.push(block);
         }
     }
 
@@ -201,87 +174,73 @@ impl Run<'_> {
             }
             self.flow[block].dispatched = true;
             if !self.flow[block].reached {
-                self.arrive(block, State::unknown(0, STACK_LIMIT));
+                self.arrive_outside(block);
             }
         }
     }
 
-    fn run_block(&mut self, number: usize, mut state: State) {
+    fn visit(&mut self, number: usize) {
         let block = &self.blocks.list[number];
-        let steps = (block.end - block.first + state.tops.len()) as u64;
-        self.steps += steps;
-        self.steps_left = self.steps_left.saturating_sub(steps);
+        let row = &self.flow[number];
         // Below what the block needs it leaves, so behind the check the height is at least that; likewise above.
-        state.height_min = state.height_min.max(block.needs);
-        let room = STACK_LIMIT.saturating_sub(block.grows);
-        state.height_max = state.height_max.min(room);
-        if state.height_min > state.height_max || block.needs > STACK_LIMIT {
+        let low = row.height_min.max(block.needs);
+        let high = row.height_max.min(STACK_LIMIT.saturating_sub(block.grows));
+        if low > high {
             return;
         }
-        let instructions = &self.code.instructions[block.first..block.end];
-        let exit = block.exit;
-        for instruction in instructions {
-            let Some(opcode) = instruction.opcode else { break };
-            if self.config.is_custom(instruction.byte) || opcode.since > self.config.fork {
-                break;
-            }
-            match opcode.class {
-                Class::Push => {
-                    let entry = self.destination(instruction.immediate);
-                    state.push(entry);
-                }
-                Class::Dup(depth) => state.push(state.peek(usize::from(depth) - 1)),
-                Class::Swap(depth) => state.swap(usize::from(depth)),
-                Class::Jump | Class::JumpIf => break,
-                // Compilers cut internal function pointers to 32 bits; a jump compares its target, so a guess does no harm.
-                Class::Pure(PureOp::And) => {
-                    let (a, b) = (state.pop(), state.pop());
-                    state.push(if a == UNKNOWN { b } else { a });
-                }
-                _ => {
-                    for _ in 0..opcode.inputs {
-                        state.pop();
-                    }
-                    for _ in 0..opcode.outputs {
-                        state.push(UNKNOWN);
-                    }
-                }
+        if block.exit == Exit::Custom && number + 1 < self.blocks.list.len() {
+            self.arrive_outside(number + 1);
+        }
+        let Some(ways) = self.ways_from(number) else {
+            self.overflowed = true;
+            return;
+        };
+        if self.outside[number] {
+            ways.returns.iter().for_each(|source| self.flow[*source].dynamic = true);
+        }
+        ways.dynamic.iter().for_each(|source| self.flow[*source].dynamic = true);
+        for (source, target) in &ways.jumps {
+            self.flow[*source].targets.insert(*target);
+        }
+        let moved = |height: u16, delta: i32| (i32::from(height) + delta).clamp(0, STACK_LIMIT.into()) as u16;
+        for (target, delta) in &ways.arrivals {
+            match self.summaries {
+                Some(_) => self.arrive(*target, moved(low, *delta), moved(high, *delta)),
+                None => self.arrive_outside(*target),
             }
         }
-        self.leave_block(number, exit, state);
+        self.ways[number] = Some(ways);
     }
 
-    fn leave_block(&mut self, number: usize, exit: Exit, mut state: State) {
-        match exit {
-            Exit::Leave | Exit::Finish => {}
-            Exit::FallThrough | Exit::Suspend => self.fall_through(number, state),
-            Exit::Custom => self.fall_through(number, State::unknown(0, STACK_LIMIT)),
-            Exit::Jump | Exit::JumpIf => {
-                let target = state.pop();
-                if exit == Exit::JumpIf {
-                    state.pop();
-                }
-                if let Some(block) = self.blocks.at(target).filter(|_| target != UNKNOWN) {
-                    self.flow[number].targets.insert(block);
-                    self.arrive(block, state.clone());
-                } else if !is_constant_jump(self.code, self.blocks, number) {
-                    self.flow[number].dynamic = true;
-                }
-                if exit == Exit::JumpIf {
-                    self.fall_through(number, state);
-                }
-            }
+    /// The ways from a block; none beyond the bounds.
+    fn ways_from(&mut self, number: usize) -> Option<Ways> {
+        if let Some(ways) = self.ways[number].take() {
+            return Some(ways);
+        }
+        match &mut self.summaries {
+            Some(summaries) => summaries.ways(number),
+            None => Some(self.coarse_ways(number)),
         }
     }
 
-    fn fall_through(&mut self, number: usize, state: State) {
-        if number + 1 < self.blocks.list.len() {
-            self.arrive(number + 1, state);
+    /// What one block tells by itself (W2).
+    fn coarse_ways(&self, number: usize) -> Ways {
+        let mut ways = Ways::default();
+        match self.locals[number].target {
+            Some(Entry::Destination(target)) => {
+                ways.jumps.push((number, target as usize));
+                ways.arrivals.push((target as usize, 0));
+            }
+            Some(_) if !is_constant_jump(self.code, self.blocks, number) => {
+                ways.dynamic.insert(number);
+            }
+            _ => {}
         }
-    }
-
-    fn destination(&self, immediate: U256) -> u32 {
-        if self.code.is_jump_destination(immediate) { immediate.to::<u32>() } else { UNKNOWN }
+        let falls = matches!(self.blocks.list[number].exit, Exit::FallThrough | Exit::Suspend | Exit::JumpIf);
+        if falls && number + 1 < self.blocks.list.len() {
+            ways.arrivals.push((number + 1, 0));
+        }
+        ways
     }
 }
 

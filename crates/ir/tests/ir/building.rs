@@ -138,7 +138,7 @@ fn settings(random: &mut Random, fork: Fork) -> Config {
     let mut config = config(fork);
     if random.below(2) == 0 {
         let limits = &mut config.limits;
-        limits.contexts_per_block_max = *random.pick(&[1, 2, 400]);
+        limits.exits_per_block_max = *random.pick(&[1, 2, 400]);
         limits.flow_steps_per_instruction_max = *random.pick(&[0, 1, 400]);
         limits.switch_cases_max = *random.pick(&[0, 1, 24]);
         limits.cold_instructions_max = *random.pick(&[0, 64]);

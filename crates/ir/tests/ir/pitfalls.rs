@@ -89,9 +89,9 @@ fn many_calls() -> String {
 #[test]
 fn pitfall_05_targets_that_were_not_followed_to_the_end_are_still_valid() {
     let given = given(&many_calls(), vec![]);
-    for contexts_per_block_max in [0, 1, 2, 39, 40, 41] {
+    for exits_per_block_max in [0, 1, 2, 39, 40, 41] {
         for switch_cases_max in [0, 1, 24] {
-            let limits = Limits { contexts_per_block_max, switch_cases_max, ..Limits::default() };
+            let limits = Limits { exits_per_block_max, switch_cases_max, ..Limits::default() };
             check_building(&given, &Config { limits, ..config(Fork::Osaka) }, 5);
         }
     }

@@ -19,6 +19,8 @@ use std::mem::offset_of;
 
 /// Bytes of a word.
 pub(super) const WORD_BYTES: i64 = 32;
+/// Greatest stack height: `stack_limit` in the frame is that far above `stack_base`.
+const STACK_LIMIT: u16 = 1024;
 /// Alignment of stack homes and frame words.
 pub(super) const HOME_ALIGN: u32 = 8;
 
@@ -201,6 +203,9 @@ impl<'ctx> Lower<'ctx, '_> {
 
     fn height(&mut self, height: i32, needs: u16, grows: u16, leave: LeaveId, at: (usize, PointerValue<'ctx>)) -> Result<()> {
         let (root, top) = at;
+        if needs != 0 && grows != 0 {
+            return self.height_between(height, needs, grows, leave, at);
+        }
         if needs != 0 {
             let lowest = self.moved_top(top, height - i32::from(needs))?;
             let base = self.load_pointer(offset_of!(NativeFrame, stack_base))?;
@@ -214,6 +219,33 @@ impl<'ctx> Lower<'ctx, '_> {
             self.leave_if(beyond, leave, 0, root, top)?;
         }
         Ok(())
+    }
+
+    /// Both bounds by one comparison: what lies above the least height is at most what there is between the two.
+    fn height_between(
+        &mut self,
+        height: i32,
+        needs: u16,
+        grows: u16,
+        leave: LeaveId,
+        at: (usize, PointerValue<'ctx>),
+    ) -> Result<()> {
+        let (root, top) = at;
+        let lowest = self.moved_top(top, height - i32::from(needs))?;
+        let base = self.load_pointer(offset_of!(NativeFrame, stack_base))?;
+        let (high, low) = (
+            self.builder.build_ptr_to_int(lowest, self.symbols.i64, "high")?,
+            self.builder.build_ptr_to_int(base, self.symbols.i64, "low")?,
+        );
+        let above = self.builder.build_int_sub(high, low, "above")?;
+        let room = (i64::from(STACK_LIMIT) - i64::from(needs) - i64::from(grows)) * WORD_BYTES;
+        let Ok(room) = u64::try_from(room) else {
+            let never = self.context.bool_type().const_all_ones();
+            return self.leave_if(never, leave, 0, root, top);
+        };
+        let room = self.symbols.i64.const_int(room, false);
+        let outside = self.builder.build_int_compare(IntPredicate::UGT, above, room, "outside")?;
+        self.leave_if(outside, leave, 0, root, top)
     }
 
     /// What is known to be narrow needs no check: an address beyond 2^32 cannot be reached.

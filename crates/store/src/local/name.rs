@@ -1,0 +1,46 @@
+//! Names of files.
+//!
+//! in   a key
+//! out  `CODEHASH-KEYDIGEST.so`: the code hash in full, so that people find a contract, and half of the digest of the whole key
+//!
+//! A name is only a way to find a file: what it says is compared with the key inside.
+
+use alloy_primitives::{B256, hex};
+use hotevm_abi::ArtifactKey;
+
+/// Hexadecimal digits of the key's digest.
+const DIGEST_DIGITS: usize = 32;
+const HASH_DIGITS: usize = 64;
+const EXTENSION: &str = ".so";
+
+/// How temporary files begin; no artifact does.
+pub(super) const TEMPORARY: &str = ".new-";
+
+/// The file of a key.
+pub(super) fn of_key(key: &ArtifactKey) -> String {
+    let digest = hex::encode(key.digest());
+    format!("{}-{}{EXTENSION}", hex::encode(key.code_hash), digest.get(..DIGEST_DIGITS).unwrap_or_default())
+}
+
+/// The code hash in a name; none if it is not the name of an artifact.
+pub(super) fn code_hash(name: &str) -> Option<B256> {
+    let (hash, digest) = name.strip_suffix(EXTENSION)?.split_once('-')?;
+    let is_lower_hex = |text: &str, len| text.len() == len && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_lower_hex(hash, HASH_DIGITS) || !is_lower_hex(digest, DIGEST_DIGITS) {
+        return None;
+    }
+    hash.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_artifacts_have_such_names() {
+        let name = format!("{}-{}.so", "0a".repeat(32), "1b".repeat(16));
+        assert_eq!(code_hash(&name), Some(B256::repeat_byte(0x0a)));
+        let others = ["", ".so", "README.md", &name[1..], &name.to_uppercase(), &format!("{name}.so"), &name.replace('-', "+")];
+        assert!(others.iter().all(|other| code_hash(other).is_none()));
+    }
+}

@@ -1,0 +1,3 @@
+//! The only door to atomics of this crate.
+
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
