@@ -39,6 +39,13 @@ macro_rules! hotevm {
     };
 }
 
+/// Test programs of the crate that tests differentially.
+macro_rules! tests {
+    ($($program:literal),*) => {
+        &["cargo", "test", "--quiet", "-p", "hotevm-testing", $("--test", $program,)*]
+    };
+}
+
 const GENERATED: &[&str] = &[
     "cargo",
     "run",
@@ -58,7 +65,7 @@ const GENERATED: &[&str] = &[
 ];
 
 /// Every line.
-pub(super) const LINES: [Line; 12] = [
+pub(super) const LINES: [Line; 15] = [
     Line {
         name: "fresh-clone",
         about: "a clone without fixtures replays the sample chain and passes its tests",
@@ -135,6 +142,27 @@ pub(super) const LINES: [Line; 12] = [
         command: GENERATED,
         status: Status::Decides,
         check: Some(generated),
+    },
+    Line {
+        name: "inline-opcodes",
+        about: "no opcode that is meant to be inline lowers to a call of the host",
+        command: &["cargo", "test", "--quiet", "-p", "hotevm-llvm", "--test", "objects"],
+        status: Status::Decides,
+        check: None,
+    },
+    Line {
+        name: "planted-faults",
+        about: "miscompilations planted in machine code, and faults in an interpreter, are found",
+        command: tests!["planted_native", "planted"],
+        status: Status::Decides,
+        check: None,
+    },
+    Line {
+        name: "pitfalls",
+        about: "known errors of other compilers, and every row of what is kept in step",
+        command: tests!["pitfalls"],
+        status: Status::Decides,
+        check: None,
     },
     Line {
         name: "fuzz",

@@ -109,7 +109,7 @@ fn errors_of_run_are_one_line() {
     check_error(&["run", "00", "--gas", "lots"], "--gas");
     check_error(&["run", "00", "--value", "much"], "--value");
     check_error(&["run", "00", "--fork", "Atlantis"], "no fork is called \"Atlantis\"");
-    check_error(&["run", "00", "--mode", "aot"], "mode aot is not available in this build");
+    check_error(&["run", "00", "--mode", "magic"], "magic");
     check_error(
         &["run", "00", "--mode", "interpreter", "--gas", "20999"],
         "bytecode: transaction 0 was refused in mode interpreter",
