@@ -1,13 +1,14 @@
 //! The compiler behind the runtime: bytecode to code that can be entered.
 //!
-//! in   bytecode, a configuration
-//! out  [`NativeCode`], or the reason why the code stays interpreted; CPU time and bytes, counted
+//! in   bytecode, a configuration, a tier, the block starts of a region
+//! out  [`NativeCode`], or the reason why the code stays interpreted
 //!
 //! Without the feature `llvm` nothing compiles, and everything is interpreted.
 
-use crate::{Config, code::NativeCode, configuration::Configuration};
+use crate::{Config, code::Parts, configuration::Configuration, tiers::entry::Tier};
 use hotevm_code::CodeMemory;
 use revm::primitives::Bytes;
+use std::fmt;
 
 /// Why code stays interpreted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +16,12 @@ pub enum Rejection {
     /// This build has no compiler.
     #[error("built without a compiler")]
     NoCompiler,
+    /// The runtime was told never to compile it.
+    #[error("on the deny-list")]
+    Denied,
+    /// The hash does not belong to the bytes.
+    #[error("the code hash is not that of the bytes")]
+    HashMismatch,
     /// The compiler panicked: a defect of it.
     #[error("the compiler panicked")]
     Panic,
@@ -33,12 +40,45 @@ pub enum Rejection {
     /// No executable memory.
     #[error("code memory: {0}")]
     Memory(String),
+    /// It was forgotten while it was compiled.
+    #[error("forgotten meanwhile")]
+    Forgotten,
+}
+
+impl Rejection {
+    /// Whether trying again gives the same.
+    pub(crate) const fn is_permanent(&self) -> bool {
+        matches!(self, Self::NoCompiler | Self::Denied | Self::Fork | Self::Middle(_))
+    }
+}
+
+/// What is to be compiled.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) bytecode: &'a Bytes,
+    pub(crate) configuration: &'a Configuration,
+    pub(crate) tier: Tier,
+    /// Where the blocks of the region start; none means all blocks.
+    pub(crate) region: Option<Vec<u32>>,
+    pub(crate) config: &'a Config,
+}
+
+/// What makes machine code of bytecode; tests of the runtime stand in for it.
+pub(crate) trait Compile: fmt::Debug + Send + Sync {
+    /// Whether it can compile at all.
+    fn is_available(&self) -> bool;
+
+    /// Compiles; may panic, which rejects the code.
+    fn compile(&self, request: &Request<'_>) -> Result<Parts, Rejection>;
+
+    /// Bytes of executable memory mapped now.
+    fn mapped_bytes(&self) -> usize;
 }
 
 /// Compiles code for one machine.
 #[derive(Debug)]
 pub(crate) struct Compiler {
-    pub(crate) memory: CodeMemory,
+    memory: CodeMemory,
     #[cfg(feature = "llvm")]
     target: hotevm_llvm::Target,
 }
@@ -55,33 +95,34 @@ impl Compiler {
             },
         })
     }
+}
 
-    /// Compiles a whole contract; also tells how many bytes of machine code it has.
+impl Compile for Compiler {
+    fn is_available(&self) -> bool {
+        crate::native_available()
+    }
+
+    fn mapped_bytes(&self) -> usize {
+        self.memory.mapped_bytes()
+    }
+
     #[cfg(not(feature = "llvm"))]
-    pub(crate) fn compile(
-        &self,
-        _bytecode: &Bytes,
-        _configuration: &Configuration,
-        _config: &Config,
-    ) -> Result<(NativeCode, usize), Rejection> {
+    fn compile(&self, _request: &Request<'_>) -> Result<Parts, Rejection> {
         Err(Rejection::NoCompiler)
     }
 
-    /// Compiles a whole contract; also tells how many bytes of machine code it has.
     #[cfg(feature = "llvm")]
-    pub(crate) fn compile(
-        &self,
-        bytecode: &Bytes,
-        configuration: &Configuration,
-        config: &Config,
-    ) -> Result<(NativeCode, usize), Rejection> {
-        let ir_config = configuration.settings.compiler_config(config).ok_or(Rejection::Fork)?;
+    fn compile(&self, request: &Request<'_>) -> Result<Parts, Rejection> {
+        let Request { bytecode, configuration, config, .. } = *request;
+        let mut ir_config = configuration.settings.compiler_config(config).ok_or(Rejection::Fork)?;
+        ir_config.region.clone_from(&request.region);
+
         let dump = config.dump_dir.is_some();
         let compiled = hotevm_ir::compile(bytecode, &ir_config, dump)?;
-        let optimisation = match config.optimisation {
-            crate::Optimisation::None => hotevm_llvm::Optimisation::None,
-            crate::Optimisation::Fast => hotevm_llvm::Optimisation::Fast,
-            crate::Optimisation::Full => hotevm_llvm::Optimisation::Full,
+        let optimisation = match (request.tier, config.optimisation) {
+            (_, crate::Optimisation::None) => hotevm_llvm::Optimisation::None,
+            (Tier::Native1, _) | (_, crate::Optimisation::Fast) => hotevm_llvm::Optimisation::Fast,
+            (Tier::Native2 | Tier::Whole, crate::Optimisation::Full) => hotevm_llvm::Optimisation::Full,
         };
         let output =
             hotevm_llvm::compile(&compiled.function, &self.target, optimisation, &ir_config.limits, ir_config.verify, dump)
@@ -97,7 +138,7 @@ impl Compiler {
             dump_files(directory, bytecode, &files);
         }
         let bytes = image.bytes.len();
-        Ok((NativeCode::new(executable, output.entries, output.leaves, bytecode.clone()), bytes))
+        Ok(Parts { executable, entries: output.entries, leaves: output.leaves, instructions: compiled.instructions, bytes })
     }
 }
 

@@ -14,21 +14,25 @@ mod code;
 mod compiler;
 mod config;
 mod configuration;
-mod entry;
 mod evm;
 mod hook;
 mod native;
 mod runtime;
 mod statistics;
 mod sync;
+mod tiers;
 
 pub use alloy::{HotEthEvm, HotEvmFactory};
 pub use compiler::Rejection;
-pub use config::{Config, Instructions, Optimisation, ParseError, Preset};
+pub use config::{Config, Instructions, Optimisation, ParseError, Preset, Tuning};
 pub use evm::HotEvm;
 pub use hotevm_ir::Limits;
 pub use runtime::Runtime;
 pub use statistics::Statistics;
+pub use tiers::{
+    ContractReport,
+    entry::{Stage, Tier},
+};
 
 /// Whether this build can compile: false without the feature `llvm`, where everything is interpreted.
 pub const fn native_available() -> bool {

@@ -14,7 +14,10 @@
 //! W3  Heights are right for every compiled edge; entries from outside are guarded by them.
 
 use crate::{
-    analysis::blocks::{Blocks, Exit},
+    analysis::{
+        blocks::{Blocks, Exit},
+        region::outside,
+    },
     bytecode::Code,
     compile::Config,
     function::PureOp,
@@ -89,6 +92,8 @@ pub struct BlockFlow {
     pub dynamic: bool,
     /// Whether computed jumps may arrive here through the dispatch.
     pub dispatched: bool,
+    /// Whether it lies outside of the region; then nothing reaches it.
+    pub outside: bool,
 }
 
 /// The result of the analysis.
@@ -138,7 +143,7 @@ fn run(code: &Code, blocks: &Blocks, config: &Config, precise: bool) -> (Flow, b
         code,
         blocks,
         config,
-        flow: vec![BlockFlow::default(); blocks.list.len()],
+        flow: outside(blocks, config).into_iter().map(|outside| BlockFlow { outside, ..BlockFlow::default() }).collect(),
         contexts: vec![HashSet::new(); blocks.list.len()],
         pending: vec![],
         steps_left: budget,
@@ -159,6 +164,9 @@ fn run(code: &Code, blocks: &Blocks, config: &Config, precise: bool) -> (Flow, b
 impl Run<'_> {
     /// Notes that a block is reached with a stack, and queues it when that is news.
     fn arrive(&mut self, block: usize, mut state: State) {
+        if self.flow[block].outside {
+            return;
+        }
         if !self.precise && block != 0 {
             state = State::unknown(0, STACK_LIMIT);
         }
@@ -196,7 +204,7 @@ impl Run<'_> {
     fn seed_dispatch(&mut self) {
         for block in 0..self.blocks.list.len() {
             let pc = self.blocks.list[block].pc as usize;
-            if self.code.jump_destinations.get(pc) != Some(&true) {
+            if self.code.jump_destinations.get(pc) != Some(&true) || self.flow[block].outside {
                 continue;
             }
             self.flow[block].dispatched = true;
@@ -262,8 +270,10 @@ impl Run<'_> {
                     state.pop();
                 }
                 if let Some(block) = self.blocks.at(target).filter(|_| target != UNKNOWN) {
-                    self.flow[number].targets.insert(block);
-                    self.arrive(block, state.clone());
+                    if !self.flow[block].outside {
+                        self.flow[number].targets.insert(block);
+                        self.arrive(block, state.clone());
+                    }
                 } else if !is_constant_jump(self.code, self.blocks, number) {
                     self.flow[number].dynamic = true;
                 }

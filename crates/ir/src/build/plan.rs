@@ -62,6 +62,8 @@ pub fn plan(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &C
                 || after_host[block]
                 || dispatch[block]
                 || (root[block] && is_destination(block) && (loops.head[block] || config.force_leaves))
+                // A frame that left its region comes back where ways meet.
+                || (config.region.is_some() && root[block] && is_destination(block) && !loops.in_loop[block])
         })
         .collect();
     Plan { root, entry, dispatch, compared, any_dispatch, loops }
