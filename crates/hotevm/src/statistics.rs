@@ -24,6 +24,12 @@ macro_rules! named_rows {
                 Self::NAMES[self as usize]
             }
         }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(self.name())
+            }
+        }
     };
 }
 

@@ -267,10 +267,28 @@ impl Tiers {
         let heat = entry.add_heat(gas);
         match entry.stage() {
             Stage::Cold if heat >= self.config.tuning.warm_gas => self.watch(entry),
-            Stage::Watched if !entry.queued.load(Ordering::Acquire) && self.is_worth(entry, Tier::Native1) => {
+            Stage::Watched if !entry.queued.load(Ordering::Acquire) && self.is_worth(entry, Tier::Native1, 0) => {
                 self.ask(entry, Tier::Native1);
             }
+            Stage::Native1 | Stage::Native2 if gas > 0 => self.heated_outside(entry),
             _ => {}
+        }
+    }
+
+    /// Whether a larger region of this code may still be compiled.
+    pub(crate) fn may_grow(&self, entry: &Entry) -> bool {
+        entry.try_ledger().is_some_and(|ledger| ledger.compilations < self.config.tuning.compilations_max)
+    }
+
+    /// Asks for a larger region once what was interpreted outside of the present one is worth it.
+    fn heated_outside(self: &Arc<Self>, entry: &Arc<Entry>) {
+        let Some(compilations) = entry.try_ledger().map(|ledger| ledger.compilations) else { return };
+        if compilations >= self.config.tuning.compilations_max || entry.queued.load(Ordering::Acquire) {
+            return;
+        }
+        let Some(code) = entry.code() else { return };
+        if has_grown(entry, &code) && self.is_worth(entry, code.tier, compilations) {
+            self.ask(entry, code.tier);
         }
     }
 
@@ -300,8 +318,7 @@ impl Tiers {
         let Some(compilations) = entry.try_ledger().map(|ledger| ledger.compilations) else { return };
         let tuning = &self.config.tuning;
         let enough = tuning.grow_leaves.saturating_mul(1 << compilations.saturating_sub(1).min(20));
-        let has_grown = entry.profile().is_some_and(|profile| profile.blocks() > code.profile_blocks);
-        if compilations < tuning.compilations_max && count >= enough && has_grown {
+        if compilations < tuning.compilations_max && count >= enough && has_grown(&entry, code) {
             self.ask(&entry, code.tier);
         }
     }
@@ -331,4 +348,9 @@ impl Tiers {
             }
         }
     }
+}
+
+/// Whether more blocks were seen than a code was made of.
+fn has_grown(entry: &Entry, code: &NativeCode) -> bool {
+    entry.profile().is_some_and(|profile| profile.blocks() > code.profile_blocks)
 }

@@ -42,6 +42,8 @@ use std::ops::ControlFlow;
 
 /// Leaves after which a frame stays in the interpreter until its next call, or until there is newer code.
 const LEAVES_MAX: u32 = 8;
+/// A native run that charged so much was worth it, however it ended.
+const GAS_WORTH_ENTERING: u64 = 500;
 /// Stops between two looks at the heat of a watched frame.
 const STOPS_PER_LOOK: u64 = 64;
 
@@ -262,10 +264,14 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         let before = self.frame.interpreter.gas.remaining();
         let mut look = Look::new(tiers, &owner, before);
         look.code = Some(code.clone());
-        look.is_recording = !is_often;
+        look.is_recording = !is_often || tiers.may_grow(&owner);
         look.waits_for_newer = is_often;
-        let stops = if is_often { Stops::Ticks } else { Stops::Blocks };
+        let stops = if look.is_recording { Stops::Blocks } else { Stops::Ticks };
         let end = self.stretch(stops, true, |stop| look.stop(&stop));
+        look.end(match &end {
+            Ok(_) => before.saturating_sub(self.frame.interpreter.gas.remaining()),
+            Err(_) => self.spent,
+        });
         if is_often && end.is_ok() {
             self.activation.leaves = 0;
         }
@@ -319,6 +325,9 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         self.spent = self.deltas.count(self.activation, before, after, action.as_ref(), true);
         if code.is_region() {
             self.tiers.ran(code, self.spent);
+            if self.spent >= GAS_WORTH_ENTERING {
+                self.activation.leaves = 0;
+            }
         }
         end
     }
@@ -431,13 +440,26 @@ struct Look<'a> {
     /// Gas added to the heat so far.
     added: u64,
     stops: u64,
+    /// Stops that the profile was not yet told of.
+    new_stops: u64,
 }
 
 impl<'a> Look<'a> {
     fn new(tiers: &'a Arc<Tiers>, entry: &'a Arc<Entry>, before: u64) -> Self {
         let changes = tiers.changes.load(Ordering::Acquire);
         let code = entry.code();
-        Self { tiers, entry, is_recording: false, code, changes, waits_for_newer: false, before, added: 0, stops: 0 }
+        Self {
+            tiers,
+            entry,
+            is_recording: false,
+            code,
+            changes,
+            waits_for_newer: false,
+            before,
+            added: 0,
+            stops: 0,
+            new_stops: 0,
+        }
     }
 
     fn record(&self, pc: usize) {
@@ -449,6 +471,7 @@ impl<'a> Look<'a> {
     fn stop(&mut self, stop: &Stop<'_>) -> Option<Met> {
         self.record(stop.pc);
         self.stops += 1;
+        self.new_stops += 1;
         if !stop.is_destination {
             return None;
         }
@@ -471,14 +494,14 @@ impl<'a> Look<'a> {
     fn heat(&mut self, spent: u64) {
         let heat = spent.saturating_sub(self.added);
         self.added = self.added.max(spent);
+        if let Some(profile) = self.entry.profile().filter(|_| self.is_recording) {
+            profile.watched(std::mem::take(&mut self.new_stops), heat);
+        }
         self.tiers.heated(self.entry, heat);
     }
 
     /// Hands over what is left when the stretch is over; `spent` is all its gas.
     fn end(&mut self, spent: u64) {
         self.heat(spent);
-        if let Some(profile) = self.entry.profile().filter(|_| self.is_recording) {
-            profile.watched(self.stops, spent);
-        }
     }
 }

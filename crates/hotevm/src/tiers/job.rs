@@ -129,6 +129,7 @@ impl Tiers {
         self.counters.code_bytes.fetch_add(code.bytes as u64, Ordering::Relaxed);
         let bytes = code.bytes as u64;
         let stays = code.clone();
+        entry.cool();
         let old = entry.publish(ledger, Some(code), tier.stage());
         if old.as_ref().is_some_and(|old| Arc::ptr_eq(old, &stays)) {
             return Err(Rejection::Forgotten);

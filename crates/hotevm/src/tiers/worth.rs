@@ -31,9 +31,10 @@ const COMPILE_NS: f64 = 2e6;
 const COMPILE_NS_PER_BLOCK: f64 = 5e5;
 
 impl Tiers {
-    /// P2, for gas spent in the interpreter.
-    pub(super) fn is_worth(&self, entry: &Entry, tier: Tier) -> bool {
-        saved_ns(entry) >= self.config.tuning.eagerness * cost_ns(entry, tier)
+    /// P2, for gas spent in the interpreter since the code was last compiled; every compilation doubles what it takes.
+    pub(super) fn is_worth(&self, entry: &Entry, tier: Tier, compilations: u32) -> bool {
+        let times = f64::from(1_u32 << compilations.min(20));
+        saved_ns(entry) >= self.config.tuning.eagerness * cost_ns(entry, tier) * times
     }
 
     /// P2, for gas spent in native code, which the next tier would make faster.

@@ -124,20 +124,32 @@ struct Run<'a> {
     steps: u64,
     /// Whether stacks are told apart; otherwise nothing is known of them.
     precise: bool,
+    /// Whether blocks outside of the region are followed.
+    through: bool,
     overflowed: bool,
 }
 
 /// Runs the analysis.
 pub fn flow(code: &Code, blocks: &Blocks, config: &Config) -> Flow {
-    let (precise, overflowed) = run(code, blocks, config, true);
+    let (mut precise, mut overflowed) = run(code, blocks, config, true, false);
+    if !overflowed && config.region.is_some() && has_orphans(&precise) {
+        let steps = precise.steps;
+        (precise, overflowed) = run(code, blocks, config, true, true);
+        precise.steps += steps;
+    }
     if !overflowed {
         return precise;
     }
-    let (coarse, _) = run(code, blocks, config, false);
+    let (coarse, _) = run(code, blocks, config, false, true);
     Flow { steps: coarse.steps + precise.steps, ..coarse }
 }
 
-fn run(code: &Code, blocks: &Blocks, config: &Config, precise: bool) -> (Flow, bool) {
+/// Whether a part of the region is reached through other blocks alone: then these need to be followed, too (R3).
+fn has_orphans(flow: &Flow) -> bool {
+    flow.blocks.iter().any(|row| !row.outside && !row.reached)
+}
+
+fn run(code: &Code, blocks: &Blocks, config: &Config, precise: bool, through: bool) -> (Flow, bool) {
     let budget = u64::from(config.limits.flow_steps_per_instruction_max) * code.instructions.len() as u64 + 4096;
     let mut run = Run {
         code,
@@ -149,6 +161,7 @@ fn run(code: &Code, blocks: &Blocks, config: &Config, precise: bool) -> (Flow, b
         steps_left: budget,
         steps: 0,
         precise,
+        through,
         overflowed: false,
     };
     run.arrive(0, State::unknown(0, 0));
@@ -164,7 +177,7 @@ fn run(code: &Code, blocks: &Blocks, config: &Config, precise: bool) -> (Flow, b
 impl Run<'_> {
     /// Notes that a block is reached with a stack, and queues it when that is news.
     fn arrive(&mut self, block: usize, mut state: State) {
-        if self.flow[block].outside {
+        if self.flow[block].outside && !self.through {
             return;
         }
         if !self.precise && block != 0 {
@@ -272,10 +285,10 @@ impl Run<'_> {
                 if let Some(block) = self.blocks.at(target).filter(|_| target != UNKNOWN) {
                     if !self.flow[block].outside {
                         self.flow[number].targets.insert(block);
-                        self.arrive(block, state.clone());
                     }
+                    self.arrive(block, state.clone());
                 } else if !is_constant_jump(self.code, self.blocks, number) {
-                    self.flow[number].dynamic = true;
+                    self.flow[number].dynamic = !self.flow[number].outside;
                 }
                 if exit == Exit::JumpIf {
                     self.fall_through(number, state);

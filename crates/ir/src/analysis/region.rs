@@ -6,7 +6,8 @@
 //! R1  The first block lies inside. Places where no block starts are of no account.
 //! R2  What follows a block inside without a jump lies inside: the next block, and what is behind a call, a create or an opcode
 //!     declared custom. So only jumps lead outside, and leave there ([`crate::LeaveReason::Outside`]).
-//! R3  The flow analysis follows edges inside alone. That is exact by A1: entries are guarded, jumps compare their targets.
+//! R3  The flow analysis follows edges inside alone, unless blocks inside are reached from outside only. That is exact by A1:
+//!     entries are guarded, jumps compare their targets.
 
 use crate::{
     analysis::blocks::{Blocks, Exit},
