@@ -166,7 +166,7 @@ impl Tiers {
     }
 
     /// Stops between two looks at the heat of a watched frame.
-    pub(crate) fn stops_per_look(&self, usual: u64) -> u64 {
+    pub(crate) fn stops_per_look(&self, usual: u32) -> u32 {
         if self.is_synchronous() { 1 } else { usual }
     }
 

@@ -26,6 +26,7 @@ use crate::{
     tiers::{
         Tiers,
         entry::{Entry, Key, Stage},
+        profile::Profile,
     },
 };
 use hotevm_ir::LeaveReason;
@@ -45,7 +46,7 @@ const LEAVES_MAX: u32 = 8;
 /// A native run that charged so much was worth it, however it ended.
 const GAS_WORTH_ENTERING: u64 = 500;
 /// Stops between two looks at the heat of a watched frame.
-const STOPS_PER_LOOK: u64 = 64;
+const STOPS_PER_LOOK: u32 = 64;
 
 /// One run of a frame.
 pub(super) struct Run<'a, CTX: ContextTr> {
@@ -178,20 +179,19 @@ impl<CTX: ContextTr> Run<'_, CTX> {
             self.deltas.watched_frames += 1;
         }
         let before = self.frame.interpreter.gas.remaining();
-        let mut look = Look::new(tiers, entry, before);
+        let mut look = Look::new(tiers, entry, before, is_recorded);
         let stops = if is_recorded { Stops::Blocks } else { Stops::Ticks };
-        look.is_recording = is_recorded;
         look.record(self.frame.interpreter.bytecode.pc());
         let end = self.stretch(stops, false, |stop| look.stop(&stop));
         match end {
             Ok(Met::Entry(code, number)) => {
-                look.end(before.saturating_sub(self.frame.interpreter.gas.remaining()));
+                look.heat(before.saturating_sub(self.frame.interpreter.gas.remaining()));
                 self.deltas.loop_entries += 1;
                 self.native_from(code, number)
             }
             Ok(Met::Warm) => ControlFlow::Continue(Running::Warm(entry.clone())),
             Err(action) => {
-                look.end(self.spent);
+                look.heat(self.spent);
                 self.end(Running::Warm(entry.clone()), action)
             }
         }
@@ -262,13 +262,13 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         };
         let tiers = self.tiers;
         let before = self.frame.interpreter.gas.remaining();
-        let mut look = Look::new(tiers, &owner, before);
+        let is_recording = !is_often || tiers.may_grow(&owner);
+        let mut look = Look::new(tiers, &owner, before, is_recording);
         look.code = Some(code.clone());
-        look.is_recording = !is_often || tiers.may_grow(&owner);
         look.waits_for_newer = is_often;
-        let stops = if look.is_recording { Stops::Blocks } else { Stops::Ticks };
+        let stops = if is_recording { Stops::Blocks } else { Stops::Ticks };
         let end = self.stretch(stops, true, |stop| look.stop(&stop));
-        look.end(match &end {
+        look.heat(match &end {
             Ok(_) => before.saturating_sub(self.frame.interpreter.gas.remaining()),
             Err(_) => self.spent,
         });
@@ -430,7 +430,8 @@ fn newest(code: Arc<NativeCode>) -> Result<Arc<NativeCode>, Running> {
 struct Look<'a> {
     tiers: &'a Arc<Tiers>,
     entry: &'a Arc<Entry>,
-    is_recording: bool,
+    /// Where the blocks that run are noted; none where they are not.
+    profile: Option<&'a Profile>,
     /// Native code that may be entered; looked for again when something changed.
     code: Option<Arc<NativeCode>>,
     changes: u64,
@@ -439,69 +440,76 @@ struct Look<'a> {
     before: u64,
     /// Gas added to the heat so far.
     added: u64,
-    stops: u64,
     /// Stops that the profile was not yet told of.
     new_stops: u64,
+    /// Stops until the next look at heat and changes.
+    stops_left: u32,
+    stops_per_look: u32,
 }
 
 impl<'a> Look<'a> {
-    fn new(tiers: &'a Arc<Tiers>, entry: &'a Arc<Entry>, before: u64) -> Self {
-        let changes = tiers.changes.load(Ordering::Acquire);
-        let code = entry.code();
+    fn new(tiers: &'a Arc<Tiers>, entry: &'a Arc<Entry>, before: u64, is_recording: bool) -> Self {
+        // At a tick many stops have passed already.
+        let stops_per_look = if is_recording { tiers.stops_per_look(STOPS_PER_LOOK) } else { 1 };
         Self {
             tiers,
             entry,
-            is_recording: false,
-            code,
-            changes,
+            profile: entry.profile().filter(|_| is_recording),
+            changes: tiers.changes.load(Ordering::Acquire),
+            code: entry.code(),
             waits_for_newer: false,
             before,
             added: 0,
-            stops: 0,
             new_stops: 0,
+            stops_left: stops_per_look,
+            stops_per_look,
         }
     }
 
     fn record(&self, pc: usize) {
-        if let Some(profile) = self.entry.profile().filter(|_| self.is_recording) {
+        if let Some(profile) = self.profile {
             profile.record(pc);
         }
     }
 
+    #[inline]
     fn stop(&mut self, stop: &Stop<'_>) -> Option<Met> {
         self.record(stop.pc);
-        self.stops += 1;
         self.new_stops += 1;
         if !stop.is_destination {
             return None;
         }
-        if !self.is_recording || self.stops.is_multiple_of(self.tiers.stops_per_look(STOPS_PER_LOOK)) {
-            self.heat(self.before.saturating_sub(stop.interpreter.gas.remaining()));
-        }
-        let changes = self.tiers.changes.load(Ordering::Acquire);
-        if changes != self.changes {
-            self.changes = changes;
-            let newer = self.entry.code();
-            let same = self.code.as_ref().zip(newer.as_ref()).is_some_and(|(old, newer)| Arc::ptr_eq(old, newer));
-            self.waits_for_newer &= same || newer.is_none();
-            self.code = newer;
+        self.stops_left -= 1;
+        if self.stops_left == 0 {
+            self.stops_left = self.stops_per_look;
+            self.look(stop);
         }
         let code = self.code.as_ref().filter(|_| !self.waits_for_newer)?;
         stop.entry(code).map(|number| Met::Entry(code.clone(), number))
+    }
+
+    /// Adds to the heat, and sees whether there is other code by now.
+    #[cold]
+    fn look(&mut self, stop: &Stop<'_>) {
+        self.heat(self.before.saturating_sub(stop.interpreter.gas.remaining()));
+        let changes = self.tiers.changes.load(Ordering::Acquire);
+        if changes == self.changes {
+            return;
+        }
+        self.changes = changes;
+        let newer = self.entry.code();
+        let is_same = self.code.as_ref().zip(newer.as_ref()).is_some_and(|(old, newer)| Arc::ptr_eq(old, newer));
+        self.waits_for_newer &= is_same || newer.is_none();
+        self.code = newer;
     }
 
     /// Adds the gas spent since the last look to the heat.
     fn heat(&mut self, spent: u64) {
         let heat = spent.saturating_sub(self.added);
         self.added = self.added.max(spent);
-        if let Some(profile) = self.entry.profile().filter(|_| self.is_recording) {
+        if let Some(profile) = self.profile {
             profile.watched(std::mem::take(&mut self.new_stops), heat);
         }
         self.tiers.heated(self.entry, heat);
-    }
-
-    /// Hands over what is left when the stretch is over; `spent` is all its gas.
-    fn end(&mut self, spent: u64) {
-        self.heat(spent);
     }
 }
