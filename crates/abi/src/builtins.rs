@@ -13,8 +13,22 @@ use core::mem::offset_of;
 pub type ScratchFn = unsafe extern "C" fn(frame: *mut NativeFrame);
 /// Memory growth: the byte one behind the access, and the gas charged for what stands behind it in its section.
 pub type GrowFn = unsafe extern "C" fn(frame: *mut NativeFrame, end: u64, rest: u64) -> u32;
-/// A host instruction on the stack at home: the stack top, and `pc << 8 | opcode`.
+/// A host instruction on the stack at home: the stack top, and where it stands ([`place`]).
 pub type HostFn = unsafe extern "C" fn(frame: *mut NativeFrame, top: *mut U256, place: u64) -> u32;
+
+/// Greatest pc that [`place`] holds.
+pub const PLACE_PC_MAX: u32 = 0xffff;
+
+/// What a host instruction is told: its opcode, its pc, and the static gas of the section behind it, which it charges when it
+/// goes on.
+pub const fn place(opcode: u8, pc: u32, gas_behind: u32) -> u64 {
+    (gas_behind as u64) << 24 | ((pc & PLACE_PC_MAX) as u64) << 8 | opcode as u64
+}
+
+/// Opcode, pc and gas out of what [`place`] made.
+pub const fn place_parts(place: u64) -> (u8, u32, u32) {
+    (place as u8, (place >> 8) as u32 & PLACE_PC_MAX, (place >> 24) as u32)
+}
 
 /// How a builtin is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,7 +30,7 @@ pub enum Status {
     Leave = 2,
     /// A host panic was caught and is kept by the host.
     Panic = 3,
-    /// A whole step was executed by the interpreter: enter again at `resume` if its guards hold.
+    /// A whole step was executed by the interpreter: enter again at the interpreter's pc if an entry's guards hold there.
     Reenter = 4,
 }
 
@@ -87,8 +87,6 @@ native_frame! {
     top: *mut U256,
     /// At a leave: the row.
     site: u32,
-    /// After an action or a step: the entry to resume at.
-    resume: u32,
     /// The host's own state; opaque here.
     host: *mut c_void,
     /// Operands and result of builtins that do not work on the stack.

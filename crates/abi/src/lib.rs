@@ -14,7 +14,7 @@ mod frame;
 mod hash;
 mod object;
 
-pub use builtins::{BuiltinKind, BuiltinRow, BuiltinTable, GrowFn, HostFn, ScratchFn};
+pub use builtins::{BuiltinKind, BuiltinRow, BuiltinTable, GrowFn, HostFn, PLACE_PC_MAX, ScratchFn, place, place_parts};
 pub use frame::{FRAME_FIELDS, NativeFn, NativeFrame, Status};
 pub use hash::abi_hash;
 pub use object::{CodeObject, EntryPoint, LeaveRow};

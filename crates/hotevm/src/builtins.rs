@@ -7,8 +7,11 @@
 //! H2  Before the call the interpreter is given stack height and gas, after it the frame is given gas and memory.
 //! H3  An error becomes the halt that revm's loop would make of it. Only `grow` leaves, and only with everything as it was.
 //! H4  No panic passes generated code: it is caught, kept, and resumed by the host.
+//! H5  A host instruction that goes on charges the static gas of the section behind it; where that is not left, nothing of it is
+//!     charged and the frame leaves behind the instruction.
 
-use hotevm_abi::{BuiltinTable, NativeFrame, Status};
+use crate::hashes::{Hashes, INPUT_BYTES_MAX, Input};
+use hotevm_abi::{BuiltinTable, NativeFrame, Status, place_parts};
 use hotevm_ir::opcodes::{self, Class};
 use revm::{
     interpreter::CallInput,
@@ -31,6 +34,8 @@ pub(crate) struct HostState<'a, CTX: Host> {
     pub(crate) context: &'a mut CTX,
     pub(crate) instructions: &'a InstructionTable<EthInterpreter, CTX>,
     pub(crate) gas_table: &'a GasTable,
+    /// Hashes computed lately.
+    pub(crate) hashes: &'a mut Hashes,
     /// The panic that was caught.
     pub(crate) panic: Option<Box<dyn Any + Send>>,
     /// Gas charged in table calls of opcodes that are meant to be inline or to have a builtin.
@@ -39,6 +44,8 @@ pub(crate) struct HostState<'a, CTX: Host> {
 
 /// Site of a leave whose state stands in the interpreter already.
 pub(crate) const SITE_IN_PLACE: u32 = u32::MAX;
+/// Site of a leave behind a host instruction, whose pc stands in the interpreter; the rest is in the row for that pc.
+pub(crate) const SITE_BEHIND: u32 = u32::MAX - 1;
 
 /// The builtins for an EVM type.
 pub(crate) const fn table<CTX: Host>() -> BuiltinTable {
@@ -54,7 +61,7 @@ pub(crate) const fn table<CTX: Host>() -> BuiltinTable {
         mulmod: scratch::<0x09>,
         stop: instruction::<CTX, 0x00>,
         exp: instruction::<CTX, 0x0a>,
-        keccak256: instruction::<CTX, 0x20>,
+        keccak256: keccak256::<CTX>,
         calldatacopy: instruction::<CTX, 0x37>,
         codecopy: instruction::<CTX, 0x39>,
         extcodecopy: instruction::<CTX, 0x3c>,
@@ -101,6 +108,22 @@ impl<CTX: Host> HostState<'_, CTX> {
         {
             let data = self.interpreter.memory.global_slice(range.clone());
             frame.calldata_base = data.as_ptr();
+        }
+    }
+
+    /// Charges for the section behind a host instruction, or leaves before it (H5).
+    fn charge_behind(&mut self, frame: &mut NativeFrame, place: u64) -> Status {
+        let (_, pc, gas) = place_parts(place);
+        match frame.gas.checked_sub(u64::from(gas)) {
+            Some(left) => {
+                frame.gas = left;
+                Status::Continue
+            }
+            None => {
+                self.interpreter.bytecode.absolute_jump(pc as usize + 1);
+                frame.site = SITE_BEHIND;
+                Status::Leave
+            }
         }
     }
 
@@ -155,16 +178,21 @@ unsafe extern "C" fn grow<CTX: Host>(frame: *mut NativeFrame, end: u64, rest: u6
             let before = interpreter.gas;
             // What is charged for behind the access is not spent yet as far as the interpreter is concerned.
             interpreter.gas.set_remaining(frame.gas.wrapping_add(rest));
+            let len = interpreter.memory.len();
             let result = interpreter.resize_memory(host.context.gas_params(), 0, end as usize);
-            if result.is_err() {
-                // revm counts the words before it finds the gas missing.
+            let left = interpreter.gas.remaining().checked_sub(rest);
+            let Some(left) = left.filter(|_| result.is_ok()) else {
+                // Everything as it was: revm counts the words before it finds the gas missing, and one check may stand for
+                // several accesses, of which the interpreter would reach the first ones alone.
                 interpreter.gas = before;
+                if result.is_ok() {
+                    interpreter.memory.resize(len);
+                }
                 return Status::Leave;
-            }
-            let left = interpreter.gas.remaining();
-            frame.gas = left.wrapping_sub(rest);
+            };
+            frame.gas = left;
             host.take_memory(frame);
-            if left < rest { Status::Leave } else { Status::Continue }
+            Status::Continue
         })
     }
 }
@@ -199,7 +227,7 @@ unsafe extern "C" fn scratch<const OPCODE: u8>(frame: *mut NativeFrame) {
     };
 }
 
-unsafe extern "C" fn instruction<CTX: Host, const OPCODE: u8>(frame: *mut NativeFrame, top: *mut U256, _place: u64) -> u32 {
+unsafe extern "C" fn instruction<CTX: Host, const OPCODE: u8>(frame: *mut NativeFrame, top: *mut U256, place: u64) -> u32 {
     // SAFETY: called by generated code with the frame of its run.
     unsafe {
         with_host::<CTX>(frame, |host, frame| {
@@ -209,9 +237,58 @@ unsafe extern "C" fn instruction<CTX: Host, const OPCODE: u8>(frame: *mut Native
             if moves_memory(OPCODE) {
                 host.take_memory(frame);
             }
-            host.finish(result)
+            match host.finish(result) {
+                Status::Continue => host.charge_behind(frame, place),
+                status => status,
+            }
         })
     }
+}
+
+/// KECCAK256: what was hashed lately is known; anything else, and every failure, is revm's function.
+unsafe extern "C" fn keccak256<CTX: Host>(frame: *mut NativeFrame, top: *mut U256, place: u64) -> u32 {
+    // SAFETY: called by generated code with the frame of its run; the two operands lie below `top`, since the block's height was
+    // checked, and memory is not written meanwhile.
+    unsafe {
+        with_host::<CTX>(frame, |host, frame| {
+            let result = top.sub(2);
+            let input = input_of_hash(frame, &*top.sub(1), &*result);
+            let cost = |input: &Input| host.context.gas_params().keccak256_cost(input.len());
+            let known = input.as_ref().and_then(|input| host.hashes.get(input).map(|hash| (hash, cost(input))));
+            let (_, _, behind) = place_parts(place);
+            if let Some((hash, cost)) = known
+                && let Some(left) = frame.gas.checked_sub(cost.saturating_add(u64::from(behind)))
+            {
+                frame.gas = left;
+                result.write(hash);
+                return Status::Continue;
+            }
+            host.give_back(frame, top);
+            let done = system::keccak256(InstructionContext { interpreter: host.interpreter, host: host.context });
+            frame.gas = host.interpreter.gas.remaining();
+            host.take_memory(frame);
+            if let (Ok(()), Some(input)) = (&done, input) {
+                host.hashes.put(input, result.read());
+            }
+            match host.finish(done) {
+                Status::Continue => host.charge_behind(frame, place),
+                status => status,
+            }
+        })
+    }
+}
+
+/// The input of a hash, where memory reaches over it and it is of a length that is remembered.
+///
+/// # Safety
+/// `frame` must be the frame of a native run.
+unsafe fn input_of_hash(frame: &NativeFrame, offset: &U256, len: &U256) -> Option<Input> {
+    let (offset, len) = (u64::try_from(offset).ok()?, u64::try_from(len).ok()?);
+    if len > INPUT_BYTES_MAX || offset.checked_add(len)? > frame.memory_len {
+        return None;
+    }
+    // SAFETY: the frame's memory is mapped over `memory_len` bytes from `memory_base` on, and the range lies in it.
+    Input::new(unsafe { std::slice::from_raw_parts(frame.memory_base.add(offset as usize), len as usize) })
 }
 
 /// revm's function of an opcode that has a builtin.
@@ -220,7 +297,6 @@ fn stock<CTX: Host, const OPCODE: u8>(context: InstructionContext<'_, CTX, EthIn
     match OPCODE {
         0x00 => control::stop(context),
         0x0a => arithmetic::exp(context),
-        0x20 => system::keccak256(context),
         0x37 => system::calldatacopy(context),
         0x39 => system::codecopy(context),
         0x3c => host::extcodecopy(context),
@@ -243,14 +319,15 @@ fn stock<CTX: Host, const OPCODE: u8>(context: InstructionContext<'_, CTX, EthIn
 
 /// Whether the opcode may grow memory.
 const fn moves_memory(opcode: u8) -> bool {
-    matches!(opcode, 0x20 | 0x37 | 0x39 | 0x3c | 0x3e | 0x5e | 0xa0..=0xa4)
+    matches!(opcode, 0x37 | 0x39 | 0x3c | 0x3e | 0x5e | 0xa0..=0xa4)
 }
 
 unsafe extern "C" fn table_call<CTX: Host>(frame: *mut NativeFrame, top: *mut U256, place: u64) -> u32 {
     // SAFETY: called by generated code with the frame of its run.
     unsafe {
         with_host::<CTX>(frame, |host, frame| {
-            let (opcode, next) = (place as u8, (place >> 8) as usize + 1);
+            let (opcode, pc, _) = place_parts(place);
+            let next = pc as usize + 1;
             host.give_back(frame, top);
             host.interpreter.bytecode.absolute_jump(next);
             let result = host.instructions[usize::from(opcode)]
@@ -262,11 +339,14 @@ unsafe extern "C" fn table_call<CTX: Host>(frame: *mut NativeFrame, top: *mut U2
             host.take_again(frame);
             frame.returndata_len = host.interpreter.return_data.0.len() as u64;
             let status = host.finish(result);
-            if status == Status::Continue && host.interpreter.bytecode.pc() != next {
-                frame.site = SITE_IN_PLACE;
-                return Status::Leave;
+            match status {
+                Status::Continue if host.interpreter.bytecode.pc() != next => {
+                    frame.site = SITE_IN_PLACE;
+                    Status::Leave
+                }
+                Status::Continue => host.charge_behind(frame, place),
+                status => status,
             }
-            status
         })
     }
 }
@@ -281,7 +361,7 @@ unsafe extern "C" fn step<CTX: Host>(frame: *mut NativeFrame, top: *mut U256, pl
     unsafe {
         with_host::<CTX>(frame, |host, frame| {
             host.give_back(frame, top);
-            host.interpreter.bytecode.absolute_jump((place >> 8) as usize);
+            host.interpreter.bytecode.absolute_jump(place_parts(place).1 as usize);
             let result = host.interpreter.step(host.instructions, host.gas_table, host.context);
             match host.finish(result) {
                 Status::Continue => Status::Reenter,

@@ -9,6 +9,7 @@ use crate::{
 };
 use hotevm_abi::{EntryPoint, LeaveRow, NativeFn};
 use hotevm_code::Executable;
+use hotevm_ir::LeaveReason;
 
 /// Compiled code, mapped and ready.
 #[derive(Debug)]
@@ -78,6 +79,11 @@ impl NativeCode {
     pub(crate) fn entry_at(&self, pc: usize, height: usize, memory_len: usize) -> Option<u32> {
         let index = self.entries.binary_search_by_key(&pc, |entry| entry.pc as usize).ok()?;
         self.entries.get(index).filter(|entry| guards_hold(entry, height, memory_len)).map(|entry| entry.number)
+    }
+
+    /// The row for when the gas left does not pay for the section that begins at `pc`, behind a host instruction.
+    pub(crate) fn leave_behind(&self, pc: usize) -> Option<&LeaveRow> {
+        self.leaves.iter().find(|row| row.pc as usize == pc && row.gas == 0 && row.reason == LeaveReason::Gas as u8)
     }
 
     /// The row of a leave site.

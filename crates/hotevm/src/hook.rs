@@ -19,6 +19,7 @@ use crate::{
     code::NativeCode,
     config::{Instructions, Preset},
     configuration::{Configuration, Settings},
+    hashes::Hashes,
     runtime::Runtime,
     statistics::{Deltas, Interpreted},
     sync::{Arc, Ordering},
@@ -83,6 +84,8 @@ pub(crate) struct Hook<CTX: Host> {
     /// Whether the EVM's tables were looked at since the transaction started.
     is_checked: bool,
     activations: Activations,
+    /// Hashes computed lately; taken at the first native run.
+    hashes: Option<Hashes>,
     pub(crate) deltas: Deltas,
 }
 
@@ -94,6 +97,7 @@ impl<CTX: Host> Hook<CTX> {
             prepared: None,
             is_checked: false,
             activations: Activations::empty(),
+            hashes: None,
             deltas: Deltas::empty(),
         }
     }
@@ -118,6 +122,9 @@ impl<CTX: Host> Hook<CTX> {
 impl<CTX: Host> Drop for Hook<CTX> {
     fn drop(&mut self) {
         self.flush();
+        if let Some(hashes) = self.hashes.take() {
+            self.runtime.tiers.spare_hashes.put(hashes);
+        }
     }
 }
 
@@ -179,6 +186,7 @@ impl<CTX: ContextTr> Hook<CTX> {
         let mut run = Run {
             tiers: &self.runtime.tiers,
             prepared,
+            hashes: &mut self.hashes,
             deltas: &mut self.deltas,
             frame,
             context,

@@ -15,6 +15,7 @@ mod compiler;
 mod config;
 mod configuration;
 mod evm;
+mod hashes;
 mod hook;
 mod native;
 mod runtime;

@@ -8,7 +8,7 @@
 //!     memory, refund and return data were never elsewhere.
 
 use crate::{
-    builtins::{self, HostState, SITE_IN_PLACE},
+    builtins::{self, HostState, SITE_BEHIND, SITE_IN_PLACE},
     code::NativeCode,
 };
 use hotevm_abi::{BuiltinTable, NativeFrame, Status};
@@ -50,7 +50,7 @@ pub(crate) fn run<CTX: Host>(host: &mut HostState<'_, CTX>, code: &NativeCode, e
             Some(payload) => std::panic::resume_unwind(payload),
             None => RunEnd::Leave(LeaveReason::TableCall, SITE_IN_PLACE),
         },
-        Some(Status::Leave) => RunEnd::Leave(give_back(host, code, &frame), frame.site),
+        Some(Status::Leave) => RunEnd::Leave(give_back(host, code, &mut frame), frame.site),
     }
 }
 
@@ -78,7 +78,6 @@ fn take<CTX: Host>(host: &mut HostState<'_, CTX>, leave_mask: u64) -> NativeFram
         leave_mask,
         top: stack_base.wrapping_add(height),
         site: 0,
-        resume: 0,
         host: std::ptr::null_mut(),
         scratch: [U256::ZERO; 3],
         address: input.target_address.into_word().into(),
@@ -90,12 +89,17 @@ fn take<CTX: Host>(host: &mut HostState<'_, CTX>, leave_mask: u64) -> NativeFram
 }
 
 /// Applies the leave row (T2).
-fn give_back<CTX: Host>(host: &mut HostState<'_, CTX>, code: &NativeCode, frame: &NativeFrame) -> LeaveReason {
+fn give_back<CTX: Host>(host: &mut HostState<'_, CTX>, code: &NativeCode, frame: &mut NativeFrame) -> LeaveReason {
     if frame.site == SITE_IN_PLACE {
         return LeaveReason::TableCall;
     }
     let interpreter = &mut *host.interpreter;
-    let Some(row) = code.leave(frame.site) else { return LeaveReason::TableCall };
+    let row = if frame.site == SITE_BEHIND { code.leave_behind(interpreter.bytecode.pc()) } else { code.leave(frame.site) };
+    let Some(row) = row else { return LeaveReason::TableCall };
+    if frame.site == SITE_BEHIND {
+        // A host instruction knows the height, not the root that the row counts from.
+        frame.top = frame.stack_base.wrapping_add(interpreter.stack.len()).wrapping_offset(-(row.top as isize));
+    }
     for (slot, word) in &row.constants {
         let home = frame.top.wrapping_offset(*slot as isize);
         debug_assert!((frame.stack_base..frame.stack_limit).contains(&home), "a leave row names a slot outside of the stack");

@@ -48,6 +48,7 @@ use crate::{
     compiler::{Compile, Rejection},
     config::{Config, Preset},
     configuration::{Configuration, Configurations},
+    hashes::SpareHashes,
     statistics::Counters,
     sync::{Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering},
 };
@@ -74,6 +75,7 @@ pub(crate) struct Tiers {
     /// Entries in the map. Written by who inserts or removes, relaxed: the bound is kept to within the number of threads.
     entry_count: AtomicUsize,
     seen: Seen,
+    pub(crate) spare_hashes: SpareHashes,
     queue: Queue,
     budget: Mutex<Budget>,
     /// Written by enable and disable, read once a transaction; relaxed, since it guards nothing.
@@ -114,6 +116,7 @@ impl Tiers {
             entries: DashMap::new(),
             entry_count: AtomicUsize::new(0),
             seen: Seen::new(config.tuning.seen_len),
+            spare_hashes: SpareHashes::default(),
             queue: Queue::default(),
             budget: Mutex::new(Budget::new(config.tuning.compile_cpu_share)),
             is_enabled: AtomicBool::new(false),

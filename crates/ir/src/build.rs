@@ -14,6 +14,7 @@
 //!     where a root relies on it, the edge checks it.
 
 mod exit;
+mod exponents;
 mod instruction;
 mod path;
 mod plan;
@@ -31,6 +32,7 @@ use crate::{
     opt::simplify::{self, Definitions, Simplified},
 };
 use alloy_primitives::U256;
+pub use exponents::GAS_MAX as EXPONENT_GAS_MAX;
 use path::{Path, Slot};
 use plan::Plan;
 use std::collections::HashMap;
@@ -54,6 +56,7 @@ pub fn build(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &
         block: Block(0),
         path: Path::default(),
         continuing: None,
+        exponents: exponents::exponents(code, blocks, config),
         instructions: 0,
     };
     builder.root_block(0);
@@ -90,6 +93,8 @@ struct Builder<'a> {
     path: Path,
     /// The block that goes on with the section of the block being built.
     continuing: Option<usize>,
+    /// Base and exponent of the EXP instructions, by index, whose operands are constants of their block.
+    exponents: HashMap<usize, (U256, U256)>,
     instructions: usize,
 }
 
@@ -235,13 +240,23 @@ impl Builder<'_> {
         }
     }
 
+    /// Charges for the section that begins at the instruction `pc`. What was charged for instructions that do not follow after
+    /// all counts towards it.
+    fn charge_section(&mut self, gas: u32, pc: u32) {
+        let rest = self.path.rest;
+        if gas >= rest {
+            self.charge(gas - rest, pc);
+        } else {
+            self.path.rest = rest - gas;
+            self.give_back();
+        }
+        self.path.rest = gas;
+    }
+
     fn basic_block(&mut self, source: usize, block: Block, path: Path) {
         self.block = block;
         self.path = path;
         let mut in_section = std::mem::take(&mut self.path.is_open);
-        if !in_section {
-            self.give_back();
-        }
         let row = &self.blocks.list[source];
         if let Some(leave) = self.check_block_height(source) {
             self.function.blocks[block.index()].end = Some(Terminator::Leave(leave));
@@ -254,8 +269,7 @@ impl Builder<'_> {
             if !in_section {
                 // G1; an instruction left to the interpreter, or declared custom, charges for itself.
                 let gas = self.section_gas(source, index);
-                self.charge(gas, instruction.pc);
-                self.path.rest = gas;
+                self.charge_section(gas, instruction.pc);
             }
             self.forced(instruction.pc);
             if is_left(instruction, self.config) || self.config.is_custom(byte) {
@@ -266,7 +280,7 @@ impl Builder<'_> {
                 self.path.rest = self.path.rest.saturating_sub(u32::from(self.config.gas[usize::from(byte)]));
                 break;
             }
-            self.instruction(instruction);
+            self.instruction(index);
             in_section = !self.ends_section(index);
         }
         self.continuing = self.section_successor(source).filter(|_| in_section);
@@ -292,7 +306,7 @@ impl Builder<'_> {
                 if is_left(instruction, self.config) || self.config.is_custom(instruction.byte) {
                     return gas;
                 }
-                gas += u32::from(self.config.gas[usize::from(instruction.byte)]);
+                gas += u32::from(self.config.gas[usize::from(instruction.byte)]) + self.known_exp_gas(index);
                 if self.ends_section(index) {
                     return gas;
                 }
@@ -347,7 +361,15 @@ impl Builder<'_> {
         self.store_dirty(&lazy);
     }
 
+    /// The dynamic gas of an EXP of constants, which is charged with its section.
+    fn known_exp_gas(&self, index: usize) -> u32 {
+        self.exponents.get(&index).map_or(0, |(_, exponent)| self.config.exp_gas[exponent.byte_len()])
+    }
+
     fn ends_section(&self, index: usize) -> bool {
+        if self.exponents.contains_key(&index) {
+            return false;
+        }
         self.code.instructions[index].opcode.is_none_or(|opcode| {
             matches!(
                 opcode.class,

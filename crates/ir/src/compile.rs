@@ -5,7 +5,7 @@
 
 use crate::{
     analysis::{blocks::Blocks, cold, flow},
-    build,
+    build::{self, EXPONENT_GAS_MAX},
     bytecode::Code,
     fork::Fork,
     function::Function,
@@ -86,7 +86,7 @@ pub fn compile(bytes: &[u8], config: &Config, dump: bool) -> Result<Compiled, Re
         return Err(Reject::TooLong(config.limits.code_bytes_max));
     }
     let gas_max = config.gas.iter().max().copied().unwrap_or(0);
-    if bytes.len() as u64 * u64::from(gas_max) > u64::from(u32::MAX / 2) {
+    if bytes.len() as u64 * (u64::from(gas_max) + u64::from(EXPONENT_GAS_MAX)) > u64::from(u32::MAX / 2) {
         return Err(Reject::Gas);
     }
     let mut dumps = vec![];

@@ -275,6 +275,7 @@ impl<'a> Run<'a> {
             Inst::Load(slot) => *self.slot(*slot)?,
             Inst::MLoad(address) => self.load(*address)?,
             Inst::CallDataLoad(offset) => call_data_load(self.world.call_data, self.value(*offset)?),
+            Inst::Offset(base, bytes) => self.value(*base)? + U256::from(*bytes),
             Inst::Narrow(word, leave) => {
                 let word = self.value(*word)?;
                 if word >> 32 != U256::ZERO {
@@ -334,7 +335,7 @@ impl<'a> Run<'a> {
                     return self.leave(*leave).map(Some);
                 }
             }
-            Inst::Reach { address, length, rest, leave } => return self.reach(*address, *length, *rest, *leave),
+            Inst::Reach { address, length, leave, .. } => return self.reach(*address, *length, *leave),
             Inst::MStore(address, value) => {
                 let word = self.value(*value)?;
                 self.bytes(*address, 32)?.copy_from_slice(&word.to_be_bytes::<32>());
@@ -363,31 +364,19 @@ impl<'a> Run<'a> {
         Ok(executed)
     }
 
-    /// Grows memory. What stands behind it in its section is charged for; when the growth eats into that, memory has grown and
-    /// the frame leaves with what the row gives back.
-    fn reach(&mut self, address: Value, length: u32, rest: u32, leave: LeaveId) -> Step<Option<Next>> {
+    /// Grows memory, or leaves with everything as it was. What stands behind it in its section is charged for already.
+    fn reach(&mut self, address: Value, length: u32, leave: LeaveId) -> Step<Option<Next>> {
         let end = self.value(address)?.saturating_to::<u64>().saturating_add(u64::from(length));
         if end <= self.frame.memory.len() as u64 {
             return Ok(None);
         }
         let words = end.div_ceil(32);
         let cost = memory_gas(words).saturating_sub(memory_gas(self.frame.memory.len() as u64 / 32));
-        if cost > u128::from(self.frame.gas) + u128::from(rest) {
-            return self.leave(leave).map(Some);
-        }
-        // At most the gas left and a section, so memory stays small where gas does.
+        let Some(left) = u128::from(self.frame.gas).checked_sub(cost) else { return self.leave(leave).map(Some) };
+        // At most the gas left, so memory stays small where gas does.
         self.frame.memory.resize(words as usize * 32, 0);
-        let cost = cost as u64;
-        if let Some(left) = self.frame.gas.checked_sub(cost) {
-            self.frame.gas = left;
-            return Ok(None);
-        }
-        let missing = cost - self.frame.gas;
-        self.frame.gas = 0;
-        let next = self.leave(leave)?;
-        let left = self.frame.gas.checked_sub(missing);
-        self.frame.gas = left.ok_or_else(|| self.broken("the leave row gives back less than the rest of the section"))?;
-        Ok(Some(next))
+        self.frame.gas = left as u64;
+        Ok(None)
     }
 
     fn bytes(&mut self, address: Value, length: usize) -> Step<&mut [u8]> {

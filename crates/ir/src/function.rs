@@ -222,6 +222,8 @@ pub enum Inst {
     },
     /// Makes a number of a word below 2^32, or leaves.
     Narrow(Value, LeaveId),
+    /// The number some bytes behind a number that was made of a word.
+    Offset(Value, u32),
     /// Makes memory reach from `address` over `length` bytes, growing and charging for it, or leaves.
     Reach {
         /// First byte, a number.
@@ -404,7 +406,7 @@ impl Inst {
     pub fn result(&self) -> Option<Type> {
         match self {
             Self::Const(_) | Self::Load(_) | Self::MLoad(_) | Self::CallDataLoad(_) => Some(Type::Word),
-            Self::Number(_) | Self::Narrow(..) => Some(Type::Num),
+            Self::Number(_) | Self::Narrow(..) | Self::Offset(..) => Some(Type::Num),
             Self::Pure(op, _) => Some(op.result()),
             Self::Field(field) => Some(field.result()),
             Self::Store(..)
@@ -425,6 +427,7 @@ impl Inst {
             Self::Pure(_, args) => args.clone(),
             Self::Store(_, value) | Self::Narrow(value, _) | Self::MLoad(value) | Self::CallDataLoad(value) => vec![*value],
             Self::Reach { address, .. } => vec![*address],
+            Self::Offset(base, _) => vec![*base],
             Self::MStore(address, value) | Self::MStore8(address, value) => vec![*address, *value],
             Self::Const(_)
             | Self::Number(_)
@@ -457,6 +460,7 @@ impl Inst {
             Self::Const(_)
                 | Self::Number(_)
                 | Self::Pure(..)
+                | Self::Offset(..)
                 | Self::Field(_)
                 | Self::Load(_)
                 | Self::MLoad(_)

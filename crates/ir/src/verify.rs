@@ -25,6 +25,7 @@
 //! V18  An edge brings a stack height within what its root says, as far as the checks on its way tell.
 //! V19  A forced leave names a bit below 64.
 //! V20  What is given back, on a way or by a leave row, was charged on the way from the root.
+//! V21  The base of an offset is the result of a narrowing, and the offset is below 2^31, so that their sum is below 2^33.
 
 mod tree;
 

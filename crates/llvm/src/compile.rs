@@ -62,7 +62,7 @@ pub fn compile(
     let machine = target.machine(optimisation)?;
     let context = Context::create();
     let module = context.create_module("hotevm");
-    let lowered = lower::lower(&context, &module, function, limits)?;
+    let lowered = lower::lower(&context, &module, function, limits, target.has_upper_halves())?;
     module.set_triple(&machine.get_triple());
     module.set_data_layout(&machine.get_target_data().get_data_layout());
     let mut dumps = vec![];

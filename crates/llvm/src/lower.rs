@@ -3,19 +3,24 @@
 //! in   a verified function
 //! out  a module with one function per part, entry points, leave rows
 //!
-//! Z1  Every part has the signature of [`hotevm_abi::NativeFn`]; part 0 is entered by the host, parts enter each other by tail
-//!     calls with the number of a root block.
+//! Z1  Every part has the signature of [`hotevm_abi::NativeFn`] and keeps no register for its caller; the entry, which has the
+//!     convention of the host, calls part 0, and parts enter each other by tail calls with the number of a root block.
 //! Z2  Gas, memory base and length, and builtin pointers are read from the frame where they are needed, never kept.
 //! Z3  A leave is a site number and stores; the site's row says the rest. All leaves of a part share one exit.
 //! Z4  Frame, stack, memory and call data are told apart by alias metadata.
 
+mod calldata;
 mod edges;
 mod host;
 mod inst;
+mod moved;
+mod narrow;
 mod pure;
+mod stubs;
 mod symbols;
+mod vector;
 
-use crate::{ENTRY_SYMBOL, compile::CompileError, parts};
+use crate::{compile::CompileError, parts};
 use alloy_primitives::U256;
 use hotevm_abi::{EntryPoint, LeaveRow, Status};
 use hotevm_ir::{
@@ -46,9 +51,11 @@ pub(crate) fn lower<'ctx>(
     module: &Module<'ctx>,
     function: &Function,
     limits: &Limits,
+    has_upper_halves: bool,
 ) -> Result<Lowered> {
     let parts = parts::parts(function, limits.part_instructions_max);
     let symbols = Symbols::declare(context, module, &parts, function)?;
+    let constants = constants(function);
     let mut lower = Lower {
         context,
         module,
@@ -57,18 +64,23 @@ pub(crate) fn lower<'ctx>(
         limits,
         symbols,
         parts,
+        stubs: HashMap::new(),
+        has_upper_halves,
         values: vec![None; function.values.len()],
-        constants: constants(function),
-        moved: moved(function),
+        narrow: vec![None; function.values.len()],
+        moved: moved::moved(function, |value| constants[value.index()].is_some_and(narrow::is_narrow)),
+        constants,
         part: None,
         tops: HashMap::new(),
         leaves: vec![],
-        sites: HashMap::new(),
     };
     for part in 0..lower.symbols.parts.len() {
         lower.part(part)?;
     }
     lower.dispatch()?;
+    lower.define_entry()?;
+    lower.define_stub(lower.symbols.grow, symbols::row("grow")?)?;
+    lower.define_call_data_stub()?;
     let entries = entries(function);
     Ok(Lowered { entries, leaves: lower.leaves })
 }
@@ -105,10 +117,10 @@ struct Part<'ctx> {
     roots: HashMap<usize, RootPhis<'ctx>>,
     /// The shared exit of leaves: block, stack top, site.
     exit: Option<(BasicBlock<'ctx>, PhiValue<'ctx>, PhiValue<'ctx>)>,
-    /// Per root, the block that its leaves share, and its site.
-    root_exits: HashMap<usize, (BasicBlock<'ctx>, PhiValue<'ctx>)>,
-    /// Leaves without stores, by root and site.
-    plain_leaves: HashMap<(usize, u32), BasicBlock<'ctx>>,
+    /// Per root, the block that its next leaves share.
+    root_exits: HashMap<usize, host::RootExit<'ctx>>,
+    /// Leaves without stores, by root and row.
+    plain_leaves: HashMap<usize, HashMap<LeaveRow, BasicBlock<'ctx>>>,
     multiplications: u32,
 }
 
@@ -125,16 +137,21 @@ struct Lower<'ctx, 'a> {
     limits: &'a Limits,
     symbols: Symbols<'ctx>,
     parts: Vec<usize>,
+    /// The stubs in front of host builtins, by offset in the builtin table.
+    stubs: HashMap<usize, FunctionValue<'ctx>>,
+    /// Whether builtins want the upper halves of vector registers cleared.
+    has_upper_halves: bool,
     values: Vec<Option<BasicValueEnum<'ctx>>>,
+    /// Values that are numbers or narrow words.
+    narrow: Vec<Option<narrow::Narrow<'ctx>>>,
     /// The constants among the values.
     constants: Vec<Option<U256>>,
-    /// Values that are read from home only to be stored elsewhere: they are moved as vectors.
+    /// Words that are only moved and masked: they are vectors of limbs.
     moved: Vec<bool>,
     part: Option<Part<'ctx>>,
     /// Root and stack top of the tree that a block belongs to.
     tops: HashMap<usize, (usize, PointerValue<'ctx>)>,
     leaves: Vec<LeaveRow>,
-    sites: HashMap<LeaveRow, u32>,
 }
 
 impl<'ctx> Lower<'ctx, '_> {
@@ -155,11 +172,20 @@ impl<'ctx> Lower<'ctx, '_> {
     }
 
     fn value(&self, value: Value) -> Result<BasicValueEnum<'ctx>> {
-        self.values.get(value.index()).copied().flatten().ok_or_else(|| self.defect("value used before its definition"))
+        if let Some(value) = self.values.get(value.index()).copied().flatten() {
+            return Ok(value);
+        }
+        let narrow = self.narrow.get(value.index()).copied().flatten();
+        Ok(self.extended(narrow.ok_or_else(|| self.defect("value used before its definition"))?)?.into())
     }
 
     fn word(&self, value: Value) -> Result<IntValue<'ctx>> {
         Ok(self.value(value)?.into_int_value())
+    }
+
+    /// Notes what a value is; a narrow word is extended where it is read, so that its high limbs take no registers.
+    fn define(&mut self, value: Value, narrow: narrow::Narrow<'ctx>) {
+        self.narrow[value.index()] = Some(narrow);
     }
 
     fn part(&mut self, number: usize) -> Result<()> {
@@ -295,7 +321,15 @@ impl<'ctx> Lower<'ctx, '_> {
         let target = self.part_state()?.blocks[&block];
         self.builder.position_at_end(target);
         let (root, top) = self.tops[&block];
-        for (value, inst) in &function.blocks[block].insts {
+        let mut insts = function.blocks[block].insts.iter().peekable();
+        while let Some((value, inst)) = insts.next() {
+            if let Inst::Host(call) = inst
+                && let Some(gas) = self.gas_behind(call, insts.peek().copied())
+            {
+                self.host(call, gas, top)?;
+                insts.next();
+                continue;
+            }
             let result = self.inst(*value, inst, root, top)?;
             if let (Some(value), Some(result)) = (value, result) {
                 self.values[value.index()] = Some(result);
@@ -318,7 +352,7 @@ impl<'ctx> Lower<'ctx, '_> {
             Terminator::Switch { target, cases, leave } => self.switch(*target, cases, *leave, root, top),
             Terminator::Dispatch { target, top: after, leave } => self.dispatch_jump(*target, *after, *leave, root, top),
             Terminator::Finish(call) => {
-                let status = self.host_call(call, top)?;
+                let status = self.host_call(call, 0, top)?;
                 self.builder.build_return(Some(&status))?;
                 Ok(())
             }
@@ -351,25 +385,7 @@ fn constants(function: &Function) -> Vec<Option<U256>> {
     constants
 }
 
-/// The values that nothing but stores reads, and that a load defines.
-fn moved(function: &Function) -> Vec<bool> {
-    let mut moved = vec![false; function.values.len()];
-    let insts = || function.blocks.iter().flat_map(|block| &block.insts);
-    for (value, inst) in insts() {
-        if let (Some(value), Inst::Load(_)) = (value, inst) {
-            moved[value.index()] = true;
-        }
-    }
-    for (_, inst) in insts().filter(|(_, inst)| !matches!(inst, Inst::Store(..))) {
-        inst.operands().into_iter().for_each(|operand| moved[operand.index()] = false);
-    }
-    for end in function.blocks.iter().filter_map(|block| block.end.as_ref()) {
-        end.operands().into_iter().for_each(|operand| moved[operand.index()] = false);
-    }
-    moved
-}
-
-/// The symbol of a part.
+/// The name of a part.
 fn part_name(number: usize) -> String {
-    if number == 0 { ENTRY_SYMBOL.to_owned() } else { format!("part{number}") }
+    format!("part{number}")
 }

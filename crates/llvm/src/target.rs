@@ -57,7 +57,18 @@ fn initialise() {
 }
 
 /// Parts of LLVM's code generation that cost more time than they give (process-wide, since LLVM knows them only as options).
-const OPTIONS: &[&CStr] = &[c"hotevm", c"-disable-cgp", c"-disable-lsr", c"-enable-misched=false", c"-enable-post-misched=false"];
+/// Sharing addresses between blocks, as machine CSE and LICM do, makes them live long and spills them.
+const OPTIONS: &[&CStr] = &[
+    c"hotevm",
+    c"-disable-cgp",
+    c"-disable-lsr",
+    c"-disable-machine-cse",
+    c"-disable-machine-licm",
+    c"-enable-misched=false",
+    c"-enable-post-misched=false",
+    // The stubs in front of builtins do it once for all.
+    c"-x86-use-vzeroupper=false",
+];
 
 fn restrict_code_generation() {
     let arguments: Vec<*const c_char> = OPTIONS.iter().map(|option| option.as_ptr()).collect();
@@ -105,6 +116,11 @@ impl Target {
         format!("{} {} {}", self.triple, self.cpu, self.features)
     }
 
+    /// Whether the upper halves of vector registers have to be cleared before code is called that knows only the lower ones.
+    pub(crate) fn has_upper_halves(&self) -> bool {
+        self.triple.starts_with("x86_64") && (self.features.contains("+avx,") || matches!(&*self.cpu, "x86-64-v3" | "x86-64-v4"))
+    }
+
     pub(crate) fn machine(&self, optimisation: Optimisation) -> Result<TargetMachine, TargetError> {
         let triple = TargetTriple::create(&self.triple);
         let target = LlvmTarget::from_triple(&triple).map_err(|_| TargetError::Triple(self.triple.clone()))?;
@@ -128,7 +144,7 @@ impl Optimisation {
         match self {
             Self::None => "function(simplifycfg)",
             Self::Fast => "function(early-cse,simplifycfg)",
-            Self::Full => "function(early-cse<memssa>,simplifycfg)",
+            Self::Full => "function(simplifycfg)",
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     activation::{Activation, Running},
     builtins::HostState,
     code::NativeCode,
+    hashes::Hashes,
     native::{self, RunEnd},
     statistics::{Deltas, Interpreted},
     sync::{Arc, Ordering},
@@ -52,6 +53,7 @@ const STOPS_PER_LOOK: u32 = 64;
 pub(super) struct Run<'a, CTX: ContextTr> {
     pub(super) tiers: &'a Arc<Tiers>,
     pub(super) prepared: &'a mut Prepared<CTX>,
+    pub(super) hashes: &'a mut Option<Hashes>,
     pub(super) deltas: &'a mut Deltas,
     pub(super) frame: &'a mut EthFrame<EthInterpreter>,
     pub(super) context: &'a mut CTX,
@@ -310,11 +312,13 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         self.deltas.native_runs += 1;
         let before = self.frame.interpreter.gas.remaining();
         let leave_mask = self.tiers.leave_mask.load(Ordering::Relaxed);
+        let spare = &self.tiers.spare_hashes;
         let mut host = HostState {
             interpreter: &mut self.frame.interpreter,
             context: &mut *self.context,
             instructions: self.table,
             gas_table: self.gas_table,
+            hashes: self.hashes.get_or_insert_with(|| spare.take()),
             panic: None,
             table_call_gas: 0,
         };

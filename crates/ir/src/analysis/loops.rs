@@ -4,10 +4,14 @@
 //! out  [`Loops`]: per block whether it lies in a loop, whether it heads one, and for blocks of an innermost loop its members' slots
 //!
 //! L1  A loop is a strongly connected set of blocks; taking away the edges into its head leaves the loops inside it.
-//! L2  Slots are promoted only in innermost loops with one head that is the only way in, without calls, and with stack heights
+//! L2  Slots are promoted only in innermost loops with one head that is the only way in, without host instructions, and with stack heights
 //!     that are the same on every way through.
 
-use crate::{analysis::blocks::Blocks, bytecode::Code, opcodes::Class};
+use crate::{
+    analysis::blocks::Blocks,
+    bytecode::Code,
+    opcodes::{Class, Opcode},
+};
 use std::collections::{BTreeMap, HashMap};
 
 /// Nested loops are looked into this deep, so that the work stays linear.
@@ -83,6 +87,9 @@ fn promote(
     slots_max: usize,
     slots: &mut HashMap<usize, Vec<i32>>,
 ) {
+    if component.iter().any(|block| calls_host(code, blocks, *block)) {
+        return;
+    }
     let Some(offsets) = offsets(blocks, successors, component, head) else { return };
     let mut uses: BTreeMap<i32, u32> = BTreeMap::new();
     for block in component {
@@ -97,6 +104,13 @@ fn promote(
         own.sort_unstable();
         slots.insert(*block, own);
     }
+}
+
+/// Whether a block holds an instruction before which values are brought home: keeping them round the loop would only add moves.
+fn calls_host(code: &Code, blocks: &Blocks, block: usize) -> bool {
+    let row = &blocks.list[block];
+    let is_host = |opcode: &Opcode| matches!(opcode.class, Class::Builtin | Class::Table | Class::Exp);
+    code.instructions[row.first..row.end].iter().any(|instruction| instruction.opcode.is_some_and(is_host))
 }
 
 /// The stack top at each member's start, relative to the head's; none where two ways disagree.

@@ -15,13 +15,14 @@ use crate::{
 use alloy_primitives::U256;
 
 impl Builder<'_> {
-    /// Builds one instruction.
-    pub(super) fn instruction(&mut self, instruction: &Instruction) {
+    /// Builds the instruction with this index.
+    pub(super) fn instruction(&mut self, index: usize) {
+        let instruction = &self.code.instructions[index];
         let Some(opcode) = instruction.opcode else { return };
         let gas = u32::from(self.config.gas[usize::from(instruction.byte)]);
         match opcode.class {
             Class::MLoad | Class::MStore | Class::MStore8 => return self.memory_access(instruction, opcode.class, gas),
-            Class::Exp => return self.exp(instruction, opcode, gas),
+            Class::Exp => return self.exp(index, opcode, gas),
             _ => {}
         }
         self.path.rest = self.path.rest.saturating_sub(gas);
@@ -129,26 +130,44 @@ impl Builder<'_> {
         if let Some(number) = self.path.narrow.get(&word) {
             return *number;
         }
+        if let Some((base, bytes)) = self.definitions.address(word) {
+            let number = if bytes == 0 { base } else { self.define(Inst::Offset(base, bytes)) };
+            return self.note_number(word, number);
+        }
         if self.path.narrow.len() >= self.config.limits.path_addresses_max as usize {
             self.path.narrow.clear();
         }
         let number = self.define(Inst::Narrow(word, leave));
+        self.note_number(word, number)
+    }
+
+    fn note_number(&mut self, word: Value, number: Value) -> Value {
         self.path.narrow.insert(word, number);
+        self.replace_by_number(word, number);
         number
     }
 
-    /// EXP of constants is folded, its dynamic cost charged as the interpreter would; otherwise it is the host's.
-    fn exp(&mut self, instruction: &Instruction, opcode: &Opcode, gas: u32) {
-        let (base, exponent) = (self.peek(0), self.peek(1));
-        let constants = self.constant(base).zip(self.constant(exponent));
-        let cost_of = |exponent: U256| self.config.exp_gas[exponent.byte_len()];
-        let Some((base, exponent)) = constants.filter(|(_, exponent)| cost_of(*exponent) != u32::MAX) else {
-            self.path.rest = self.path.rest.saturating_sub(gas);
-            self.host(instruction, opcode, Via::Builtin);
+    /// A word that was checked to be small is that number wherever it stands: what is computed from it needs fewer bits.
+    fn replace_by_number(&mut self, word: Value, number: Value) {
+        let slots: Vec<i32> = self.path.slots.iter().filter(|(_, slot)| slot.value == word).map(|(index, _)| *index).collect();
+        if slots.is_empty() || self.constant(word).is_some() {
             return;
+        }
+        let narrowed = self.define(Inst::Pure(PureOp::FromNum, vec![number]));
+        self.path.narrow.insert(narrowed, number);
+        for index in slots {
+            if let Some(slot) = self.path.slots.get_mut(&index) {
+                slot.value = narrowed;
+            }
+        }
+    }
+
+    /// EXP of constants is folded; its dynamic cost was charged with the section. Otherwise it is the host's.
+    fn exp(&mut self, index: usize, opcode: &Opcode, gas: u32) {
+        self.path.rest = self.path.rest.saturating_sub(gas + self.known_exp_gas(index));
+        let Some((base, exponent)) = self.exponents.get(&index).copied() else {
+            return self.host(&self.code.instructions[index], opcode, Via::Builtin);
         };
-        self.charge(cost_of(exponent), instruction.pc);
-        self.path.rest = self.path.rest.saturating_sub(gas);
         self.path.drop_top(2);
         self.push_constant(base.pow(exponent));
     }

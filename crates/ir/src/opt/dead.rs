@@ -56,7 +56,7 @@ pub fn rename(inst: &mut Inst, replaced: &[Option<Value>]) {
         Inst::Store(_, value) | Inst::Narrow(value, _) | Inst::MLoad(value) | Inst::CallDataLoad(value) => {
             resolve(value, replaced);
         }
-        Inst::Reach { address, .. } => resolve(address, replaced),
+        Inst::Reach { address, .. } | Inst::Offset(address, _) => resolve(address, replaced),
         Inst::MStore(address, value) | Inst::MStore8(address, value) => {
             resolve(address, replaced);
             resolve(value, replaced);

@@ -11,12 +11,21 @@ use crate::{
 };
 use alloy_primitives::U256;
 
+/// Sums that are followed to the number they began with.
+const SUMS_MAX: u32 = 16;
+
 /// What defines a value, as far as simplifying asks.
 #[derive(Debug, Clone)]
 enum Definition {
     Const(U256),
     Number(u64),
     Unary(PureOp, Value),
+    /// A word and a constant.
+    Sum(Value, U256),
+    /// A number made of a word by a check.
+    Narrowed,
+    /// A number some bytes behind such a number.
+    Offset(Value, u32),
 }
 
 /// The definitions of a function's values.
@@ -33,8 +42,40 @@ impl Definitions {
             Inst::Const(word) => Some(Definition::Const(*word)),
             Inst::Number(number) => Some(Definition::Number(*number)),
             Inst::Pure(op, args) if args.len() == 1 => Some(Definition::Unary(*op, args[0])),
+            Inst::Pure(PureOp::Add, args) => match (self.constant(args[0]), self.constant(args[1])) {
+                (None, Some(constant)) => Some(Definition::Sum(args[0], constant)),
+                (Some(constant), None) => Some(Definition::Sum(args[1], constant)),
+                _ => None,
+            },
+            Inst::Narrow(..) => Some(Definition::Narrowed),
+            Inst::Offset(base, bytes) => Some(Definition::Offset(*base, *bytes)),
             _ => None,
         };
+    }
+
+    /// The checked number that a word stands behind, and by how many bytes, which is less than 2^31: such a word needs no check
+    /// of its own.
+    pub fn address(&self, word: Value) -> Option<(Value, u32)> {
+        let (mut word, mut bytes) = (word, 0_u32);
+        for _ in 0..SUMS_MAX {
+            match self.get(word)? {
+                Definition::Sum(other, constant) => {
+                    bytes = u32::try_from(*constant).ok()?.checked_add(bytes).filter(|bytes| *bytes < 1 << 31)?;
+                    word = *other;
+                }
+                Definition::Unary(PureOp::FromNum, number) => {
+                    return match self.get(*number)? {
+                        Definition::Narrowed => Some((*number, bytes)),
+                        Definition::Offset(base, more) => {
+                            Some((*base, bytes.checked_add(*more).filter(|bytes| *bytes < 1 << 31)?))
+                        }
+                        _ => None,
+                    };
+                }
+                _ => return None,
+            }
+        }
+        None
     }
 
     fn get(&self, value: Value) -> Option<&Definition> {
@@ -46,7 +87,7 @@ impl Definitions {
         match self.get(value)? {
             Definition::Const(word) => Some(*word),
             Definition::Number(number) => Some(U256::from(*number)),
-            Definition::Unary(..) => None,
+            _ => None,
         }
     }
 

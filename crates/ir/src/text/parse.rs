@@ -331,6 +331,11 @@ fn inst(cursor: &mut Cursor<'_>) -> Result<Inst, Reason> {
             cursor.expect("=")?;
             Ok(Inst::Store(slot, cursor.value()?))
         }
+        "offset" => {
+            let base = cursor.value()?;
+            cursor.expect(",")?;
+            Ok(Inst::Offset(base, cursor.number()?))
+        }
         "mload" => Ok(Inst::MLoad(cursor.value()?)),
         "mstore" => pair(cursor).map(|(address, value)| Inst::MStore(address, value)),
         "mstore8" => pair(cursor).map(|(address, value)| Inst::MStore8(address, value)),

@@ -164,6 +164,7 @@ fn inst_text(inst: &Inst) -> String {
         Inst::GiveBack(gas) => format!("giveback {gas}"),
         Inst::Height { top, needs, grows, .. } => format!("height [{top}], needs {needs}, grows {grows}"),
         Inst::Narrow(value, _) => format!("narrow {value}"),
+        Inst::Offset(base, bytes) => format!("offset {base}, {bytes:#x}"),
         Inst::Reach { address, length, rest, .. } => format!("reach {address}, {length}, rest {rest}"),
         Inst::MLoad(address) => format!("mload {address}"),
         Inst::MStore(address, value) => format!("mstore {address}, {value}"),

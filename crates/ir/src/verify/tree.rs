@@ -35,9 +35,13 @@ pub struct Walk<'a> {
     function: &'a Function,
     visible: Vec<bool>,
     /// Per number: bytes behind it that are checked.
-    covered: Vec<u32>,
+    covered: Vec<u64>,
     /// What was covered before each check on the way.
-    before: Vec<(Value, u32)>,
+    before: Vec<(Value, u64)>,
+    /// Per number: the number it stands behind, and how far.
+    bases: Vec<Option<(Value, u32)>>,
+    /// Results of narrowings.
+    narrowed: Vec<bool>,
     /// Constant numbers.
     numbers: Vec<Option<u64>>,
     met: Vec<bool>,
@@ -47,14 +51,18 @@ impl<'a> Walk<'a> {
     /// Prepares the walk; all values defined in the function must stand in its table.
     pub fn new(function: &'a Function) -> Self {
         let count = function.values.len();
-        let mut numbers = vec![None; count];
+        let (mut numbers, mut bases, mut narrowed) = (vec![None; count], vec![None; count], vec![false; count]);
         for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
-            if let (Some(value), Inst::Number(number)) = (value, inst) {
-                numbers[value.index()] = Some(*number);
+            let Some(value) = value else { continue };
+            match inst {
+                Inst::Number(number) => numbers[value.index()] = Some(*number),
+                Inst::Offset(base, bytes) => bases[value.index()] = Some((*base, *bytes)),
+                Inst::Narrow(..) => narrowed[value.index()] = true,
+                _ => {}
             }
         }
         let met = vec![false; function.blocks.len()];
-        Self { function, visible: vec![false; count], covered: vec![0; count], before: vec![], numbers, met }
+        Self { function, visible: vec![false; count], covered: vec![0; count], before: vec![], bases, narrowed, numbers, met }
     }
 
     /// Walks.
@@ -130,12 +138,20 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The number that an address stands behind, and how far.
+    fn base(&self, address: Value) -> (Value, u32) {
+        self.bases[address.index()].unwrap_or((address, 0))
+    }
+
     /// V17 for an access.
     fn access(&self, address: Value, length: u32, block: usize, facts: &Facts) -> Checked {
         self.address(address, block)?;
         let is_covered = match self.numbers[address.index()] {
             Some(number) => number.saturating_add(length.into()) <= facts.memory,
-            None => self.covered[address.index()] >= length,
+            None => {
+                let (base, offset) = self.base(address);
+                self.covered[base.index()] >= u64::from(offset) + u64::from(length)
+            }
         };
         hold(is_covered, 17, block, || format!("{length} bytes at {address} are not checked"))
     }
@@ -181,12 +197,18 @@ impl<'a> Walk<'a> {
                 match self.numbers[address.index()] {
                     Some(number) => facts.memory = facts.memory.max(number.saturating_add(u64::from(*length))),
                     None => {
-                        let covered = &mut self.covered[address.index()];
-                        self.before.push((*address, *covered));
-                        *covered = (*covered).max(*length);
+                        let (base, offset) = self.base(*address);
+                        let covered = &mut self.covered[base.index()];
+                        self.before.push((base, *covered));
+                        *covered = (*covered).max(u64::from(offset) + u64::from(*length));
                     }
                 }
                 Ok(())
+            }
+            Inst::Offset(base, bytes) => {
+                self.address(*base, block)?;
+                let is_narrowed = self.narrowed[base.index()] && *bytes < 1 << 31;
+                hold(is_narrowed, 21, block, || format!("{bytes} bytes behind {base}"))
             }
             Inst::MLoad(address) => self.access(*address, 32, block, facts),
             Inst::MStore(address, value) => {

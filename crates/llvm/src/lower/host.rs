@@ -4,8 +4,8 @@
 //! out  calls through the builtin table; one exit per part that all leaves share
 
 use super::{Lower, Result, symbols};
-use hotevm_abi::{LeaveRow, NativeFrame, Status};
-use hotevm_ir::function::{Edge, HostCall, Leave, LeaveId, Value, Via};
+use hotevm_abi::{LeaveRow, NativeFrame, PLACE_PC_MAX, Status};
+use hotevm_ir::function::{Edge, HostCall, Inst, Leave, LeaveId, Value, Via};
 use inkwell::{
     IntPredicate,
     basic_block::BasicBlock,
@@ -13,25 +13,41 @@ use inkwell::{
 };
 use std::mem::offset_of;
 
+/// Sites that one exit of a root tells apart.
+const EXIT_SITES_MAX: u32 = 256;
+
+/// Where the leaves of a root come together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RootExit<'ctx> {
+    block: BasicBlock<'ctx>,
+    /// The site, counted from `first_site`.
+    phi: PhiValue<'ctx>,
+    first_site: u32,
+}
+
 impl<'ctx> Lower<'ctx, '_> {
     /// Calls the builtin for an opcode; its status.
-    pub(super) fn host_call(&self, call: &HostCall, top: PointerValue<'ctx>) -> Result<IntValue<'ctx>> {
+    pub(super) fn host_call(&mut self, call: &HostCall, gas_behind: u32, top: PointerValue<'ctx>) -> Result<IntValue<'ctx>> {
         let row = match call.via {
             Via::Builtin => symbols::row_of_opcode(call.opcode)?,
             Via::Table => symbols::row("table_call")?,
             Via::Step => symbols::row("step")?,
         };
-        let frame = self.frame()?;
-        let place = self.symbols.i64.const_int(u64::from(call.pc) << 8 | u64::from(call.opcode), false);
+        let place = self.symbols.i64.const_int(hotevm_abi::place(call.opcode, call.pc, gas_behind), false);
         let height = self.moved_top(top, call.top)?;
-        let target = self.symbols.builtin(&self.builder, frame, row)?;
-        let ty = self.symbols.builtin_type(self.context, row.kind);
-        let result = self.builder.build_indirect_call(ty, target, &[frame.into(), height.into(), place.into()], "status")?;
+        let stub = self.host_stub(row)?;
+        let result = self.builder.build_call(stub, &[self.frame()?.into(), height.into(), place.into()], "status")?;
         Ok(result.try_as_basic_value().basic().ok_or_else(|| self.defect("no status"))?.into_int_value())
     }
 
+    /// A host instruction that goes on, as a rule.
+    pub(super) fn host(&mut self, call: &HostCall, gas_behind: u32, top: PointerValue<'ctx>) -> Result<()> {
+        let status = self.host_call(call, gas_behind, top)?;
+        self.return_unless_zero(status)
+    }
+
     /// Returns to the host with any status but `Continue`.
-    pub(super) fn return_unless_zero(&mut self, status: IntValue<'ctx>) -> Result<()> {
+    fn return_unless_zero(&mut self, status: IntValue<'ctx>) -> Result<()> {
         let function = self.part_state()?.function;
         let (ended, goes_on) =
             (self.context.append_basic_block(function, "ended"), self.context.append_basic_block(function, "on"));
@@ -44,11 +60,24 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(())
     }
 
-    /// A call or create: the entry behind it is noted, since it is entered from outside when the frame suspends.
+    /// The gas that a host instruction charges for the section behind it: where the next instruction charges, and its leave row
+    /// says nothing but constants. The row is found by its pc.
+    pub(super) fn gas_behind(&mut self, call: &HostCall, next: Option<&(Option<Value>, Inst)>) -> Option<u32> {
+        let Some((None, Inst::Charge { gas, leave })) = next else { return None };
+        let row = self.row(&self.function.leaves[leave.index()], 0);
+        let leave = &self.function.leaves[leave.index()];
+        let is_data = leave.stores.iter().all(|(_, value)| self.constants[value.index()].is_some());
+        let fits = call.via != Via::Step && row.pc == call.pc + 1 && row.pc <= PLACE_PC_MAX && row.gas == 0 && is_data;
+        if !fits {
+            return None;
+        }
+        self.site(row);
+        Some(*gas)
+    }
+
+    /// A call or create.
     pub(super) fn suspend(&mut self, call: &HostCall, next: &Edge, top: PointerValue<'ctx>) -> Result<()> {
-        let resume = self.symbols.i32.const_int(next.block.index() as u64, false);
-        self.store_frame(resume.into(), offset_of!(NativeFrame, resume))?;
-        let status = self.host_call(call, top)?;
+        let status = self.host_call(call, 0, top)?;
         if call.via == Via::Step {
             self.builder.build_return(Some(&status))?;
             return Ok(());
@@ -92,23 +121,26 @@ impl<'ctx> Lower<'ctx, '_> {
     ) -> Result<BasicBlock<'ctx>> {
         let function = self.function;
         let leave = &function.leaves[leave.index()];
-        let site = self.site(self.row(leave, extra_gas));
+        let row = self.row(leave, extra_gas);
         let computed: Vec<(i32, Value)> =
             leave.stores.iter().copied().filter(|(_, value)| self.constants[value.index()].is_none()).collect();
-        if let Some(block) = self.part_state()?.plain_leaves.get(&(root, site)).filter(|_| computed.is_empty()) {
+        let known = self.part_state()?.plain_leaves.get(&root).and_then(|leaves| leaves.get(&row));
+        if let Some(block) = known.filter(|_| computed.is_empty()) {
             return Ok(*block);
         }
         let back = self.builder.get_insert_block();
-        let (exit, site_phi) = self.root_exit(root, top)?;
+        let exit = self.root_exit(root, top)?;
         let block = self.context.append_basic_block(self.part_state()?.function, "leave");
         self.builder.position_at_end(block);
         for (slot, value) in &computed {
             self.store_home(top, *slot, *value)?;
         }
-        self.builder.build_unconditional_branch(exit)?;
-        site_phi.add_incoming(&[(&self.symbols.i32.const_int(u64::from(site), false), block)]);
+        self.builder.build_unconditional_branch(exit.block)?;
+        let site = self.site(row.clone());
+        let offset = self.symbols.i8.const_int(u64::from(site - exit.first_site), false);
+        exit.phi.add_incoming(&[(&offset, block)]);
         if computed.is_empty() {
-            self.part_mut()?.plain_leaves.insert((root, site), block);
+            self.part_mut()?.plain_leaves.entry(root).or_default().insert(row, block);
         }
         if let Some(back) = back {
             self.builder.position_at_end(back);
@@ -116,31 +148,33 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(block)
     }
 
-    /// The exit of the leaves of one root. Exits stand in two levels, since LLVM's work on a block grows with the square of the
-    /// ways into it.
-    fn root_exit(&mut self, root: usize, top: PointerValue<'ctx>) -> Result<(BasicBlock<'ctx>, PhiValue<'ctx>)> {
-        if let Some(exit) = self.part_state()?.root_exits.get(&root) {
+    /// The exit of the next leaves of a root, and the site that its phi counts from. Exits stand in two levels: LLVM's work on a
+    /// block grows with the square of the ways into it, and a site that counts from its root's first fits a byte.
+    fn root_exit(&mut self, root: usize, top: PointerValue<'ctx>) -> Result<RootExit<'ctx>> {
+        let next = self.leaves.len() as u32;
+        let known = self.part_state()?.root_exits.get(&root);
+        if let Some(exit) = known.filter(|exit| next - exit.first_site < EXIT_SITES_MAX) {
             return Ok(*exit);
         }
         let (exit, top_phi, site_phi) = self.exit_block()?;
         let block = self.context.append_basic_block(self.part_state()?.function, "exits");
         self.builder.position_at_end(block);
-        let site = self.builder.build_phi(self.symbols.i32, "site")?;
+        let phi = self.builder.build_phi(self.symbols.i8, "site")?;
+        let offset = self.builder.build_int_z_extend(phi.as_basic_value().into_int_value(), self.symbols.i32, "site")?;
+        let first = self.symbols.i32.const_int(u64::from(next), false);
+        let site = self.builder.build_int_add(offset, first, "site")?;
         self.builder.build_unconditional_branch(exit)?;
         top_phi.add_incoming(&[(&top, block)]);
-        site_phi.add_incoming(&[(&site.as_basic_value(), block)]);
-        self.part_mut()?.root_exits.insert(root, (block, site));
-        Ok((block, site))
+        site_phi.add_incoming(&[(&site, block)]);
+        let exit = RootExit { block, phi, first_site: next };
+        self.part_mut()?.root_exits.insert(root, exit);
+        Ok(exit)
     }
 
-    /// The number of a leave row; equal rows share one.
+    /// The number of a new leave row.
     pub(super) fn site(&mut self, row: LeaveRow) -> u32 {
-        let next = self.leaves.len() as u32;
-        let site = *self.sites.entry(row.clone()).or_insert(next);
-        if site == next {
-            self.leaves.push(row);
-        }
-        site
+        self.leaves.push(row);
+        self.leaves.len() as u32 - 1
     }
 
     /// The row of a leave: what is constant in it is data, the rest is stored by code.
@@ -173,6 +207,7 @@ impl<'ctx> Lower<'ctx, '_> {
     /// Goes on in another part for good.
     pub(super) fn tail_call(&self, part: FunctionValue<'ctx>, top: PointerValue<'ctx>, number: IntValue<'ctx>) -> Result<()> {
         let call = self.builder.build_call(part, &[self.current_frame()?.into(), top.into(), number.into()], "")?;
+        call.set_call_convention(self.symbols.part_convention());
         call.set_tail_call_kind(inkwell::values::LLVMTailCallKind::LLVMTailCallKindMustTail);
         let status = call.try_as_basic_value().basic().ok_or_else(|| self.defect("no status"))?;
         self.builder.build_return(Some(&status))?;

@@ -3,20 +3,24 @@
 //! in   one instruction
 //! out  LLVM instructions at the builder's position, which moves on behind the checks
 
-use super::{Lower, Result, symbols::Region};
+use super::{
+    Lower, Result,
+    narrow::{ADDRESS_BITS_MAX, Narrow},
+    symbols::Region,
+};
 use hotevm_abi::NativeFrame;
-use hotevm_ir::function::{Field, Inst, LeaveId, Value};
+use hotevm_ir::function::{Field, Inst, LeaveId, PureOp, Value};
 use inkwell::{
     IntPredicate,
-    types::{BasicType, BasicTypeEnum, IntType, VectorType},
+    types::{BasicType, BasicTypeEnum, IntType},
     values::{BasicValue, BasicValueEnum, IntValue, PointerValue},
 };
 use std::mem::offset_of;
 
 /// Bytes of a word.
-const WORD_BYTES: i64 = 32;
+pub(super) const WORD_BYTES: i64 = 32;
 /// Alignment of stack homes and frame words.
-const HOME_ALIGN: u32 = 8;
+pub(super) const HOME_ALIGN: u32 = 8;
 
 impl<'ctx> Lower<'ctx, '_> {
     pub(super) fn inst(
@@ -27,11 +31,11 @@ impl<'ctx> Lower<'ctx, '_> {
         top: PointerValue<'ctx>,
     ) -> Result<Option<BasicValueEnum<'ctx>>> {
         Ok(match inst {
+            _ if value.is_some_and(|value| self.moved[value.index()]) => Some(self.vector_inst(inst, top)?),
             Inst::Const(word) => Some(self.constant(*word).into()),
             Inst::Number(number) => Some(self.symbols.i64.const_int(*number, false).into()),
-            Inst::Pure(op, args) => Some(self.pure(*op, args)?.into()),
-            Inst::Field(field) => Some(self.field(*field)?.into()),
-            Inst::Load(slot) if value.is_some_and(|value| self.moved[value.index()]) => Some(self.load_vector(top, *slot)?),
+            Inst::Pure(op, args) => self.pure_inst(value, *op, args)?,
+            Inst::Field(field) => Some(self.field_inst(value, *field)?),
             Inst::Load(slot) => Some(self.load_home(top, *slot)?.into()),
             Inst::Store(slot, value) => {
                 self.store_home(top, *slot, *value)?;
@@ -52,26 +56,38 @@ impl<'ctx> Lower<'ctx, '_> {
                 self.height(*height, *needs, *grows, *leave, (root, top))?;
                 None
             }
-            Inst::Narrow(value, leave) => Some(self.narrow(*value, *leave, root, top)?.into()),
+            Inst::Narrow(word, leave) => {
+                let narrow = self.narrow(*word, *leave, root, top)?;
+                if let Some(value) = value {
+                    self.define(value, narrow);
+                }
+                Some(narrow.limb.into())
+            }
+            Inst::Offset(base, bytes) => {
+                let number = self.offset(*base, *bytes)?;
+                if let Some(value) = value {
+                    self.define(value, number);
+                }
+                Some(number.limb.into())
+            }
             Inst::Reach { address, length, rest, leave } => {
                 self.reach(*address, *length, *rest, *leave, (root, top))?;
                 None
             }
             Inst::MLoad(address) => Some(self.mload(*address)?.into()),
             Inst::MStore(address, value) => {
-                let word = self.swap_bytes(self.word(*value)?)?;
-                self.store_memory(*address, word)?;
+                let bytes = self.big_endian(*value)?;
+                self.store_memory(*address, bytes)?;
                 None
             }
             Inst::MStore8(address, value) => {
                 let byte = self.builder.build_int_truncate(self.word(*value)?, self.symbols.i8, "byte")?;
-                self.store_memory(*address, byte)?;
+                self.store_memory(*address, byte.into())?;
                 None
             }
-            Inst::CallDataLoad(offset) => Some(self.call_data_load(*offset)?.into()),
+            Inst::CallDataLoad(offset) => Some(self.call_data_load(*offset, root)?.into()),
             Inst::Host(call) => {
-                let status = self.host_call(call, top)?;
-                self.return_unless_zero(status)?;
+                self.host(call, 0, top)?;
                 None
             }
             Inst::Forced { bit, leave } => {
@@ -82,6 +98,22 @@ impl<'ctx> Lower<'ctx, '_> {
                 None
             }
         })
+    }
+
+    fn pure_inst(&mut self, value: Option<Value>, op: PureOp, args: &[Value]) -> Result<Option<BasicValueEnum<'ctx>>> {
+        if let (Some(value), Some(number)) = (value, self.pure_narrow(op, args)?) {
+            self.define(value, number);
+            return Ok(None);
+        }
+        Ok(Some(self.pure(op, args)?.into()))
+    }
+
+    fn field_inst(&mut self, value: Option<Value>, field: Field) -> Result<BasicValueEnum<'ctx>> {
+        let read = self.field(field)?;
+        if let (Some(value), Some(bits)) = (value, Self::field_bits(field)) {
+            self.define(value, Narrow::number(read, bits));
+        }
+        Ok(read.into())
     }
 
     pub(super) fn constant(&self, word: alloy_primitives::U256) -> IntValue<'ctx> {
@@ -104,7 +136,7 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(self.load_frame(self.symbols.i64.into(), offset)?.into_int_value())
     }
 
-    fn load_pointer(&self, offset: usize) -> Result<PointerValue<'ctx>> {
+    pub(super) fn load_pointer(&self, offset: usize) -> Result<PointerValue<'ctx>> {
         Ok(self.load_frame(self.symbols.pointer.into(), offset)?.into_pointer_value())
     }
 
@@ -141,28 +173,6 @@ impl<'ctx> Lower<'ctx, '_> {
         }
         self.symbols.tag(value.as_instruction(), Region::Stack);
         Ok(value)
-    }
-
-    /// Reads a slot as a vector, for moving it: a 256-bit number would be taken apart for nothing.
-    fn load_vector(&self, top: PointerValue<'ctx>, slot: i32) -> Result<BasicValueEnum<'ctx>> {
-        let home = self.symbols.offset(&self.builder, top, i64::from(slot) * WORD_BYTES)?;
-        let value = self.builder.build_load(self.symbols.i64.vec_type(4), home, "moved")?;
-        if let Some(access) = value.as_instruction_value() {
-            let _ = access.set_alignment(HOME_ALIGN);
-            self.symbols.tag(Some(access), Region::Stack);
-        }
-        Ok(value)
-    }
-
-    /// What is stored for a value: constants and moved values as vectors.
-    fn stored(&self, value: Value) -> Result<BasicValueEnum<'ctx>> {
-        match self.constants[value.index()] {
-            Some(word) => {
-                let limbs = word.as_limbs().map(|limb| self.symbols.i64.const_int(limb, false));
-                Ok(VectorType::const_vector(&limbs).into())
-            }
-            None => self.value(value),
-        }
     }
 
     pub(super) fn store_home(&self, top: PointerValue<'ctx>, slot: i32, value: Value) -> Result<()> {
@@ -206,12 +216,41 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(())
     }
 
-    fn narrow(&mut self, value: Value, leave: LeaveId, root: usize, top: PointerValue<'ctx>) -> Result<IntValue<'ctx>> {
+    /// What is known to be narrow needs no check: an address beyond 2^32 cannot be reached.
+    fn narrow(&mut self, value: Value, leave: LeaveId, root: usize, top: PointerValue<'ctx>) -> Result<Narrow<'ctx>> {
+        if let Some(number) = self.number_of(value).filter(|number| number.bits <= ADDRESS_BITS_MAX) {
+            return Ok(number);
+        }
+        if let Some(Narrow { limb, .. }) = self.narrow_of(value) {
+            let last = self.symbols.i64.const_int(u64::from(u32::MAX), false);
+            let beyond = self.builder.build_int_compare(IntPredicate::UGT, limb, last, "wide")?;
+            self.leave_if(beyond, leave, 0, root, top)?;
+            return Ok(Narrow::number(limb, 32));
+        }
         let word = self.word(value)?;
-        let limit = self.constant(alloy_primitives::U256::from((1_u64 << 32) - 1));
-        let beyond = self.builder.build_int_compare(IntPredicate::UGT, word, limit, "wide")?;
+        let beyond = self.is_wide(word)?;
         self.leave_if(beyond, leave, 0, root, top)?;
-        Ok(self.builder.build_int_truncate(word, self.symbols.i64, "number")?)
+        Ok(Narrow::number(self.builder.build_int_truncate(word, self.symbols.i64, "number")?, 32))
+    }
+
+    fn offset(&self, base: Value, bytes: u32) -> Result<Narrow<'ctx>> {
+        let bytes = self.symbols.i64.const_int(u64::from(bytes), false);
+        let bits = self.narrow[base.index()].map_or(32, |narrow| narrow.bits);
+        Ok(Narrow::number(self.builder.build_int_add(self.word(base)?, bytes, "offset")?, bits.max(32) + 1))
+    }
+
+    /// Whether a word is 2^32 or more: limb by limb, which is less code than a comparison of 256 bits.
+    pub(super) fn is_wide(&self, word: IntValue<'ctx>) -> Result<IntValue<'ctx>> {
+        let limb = |from: u64| -> Result<IntValue<'ctx>> {
+            let shifted = self.builder.build_right_shift(word, self.symbols.word.const_int(from, false), false, "limb")?;
+            Ok(self.builder.build_int_truncate(shifted, self.symbols.i64, "limb")?)
+        };
+        let low = self.builder.build_int_truncate(word, self.symbols.i64, "limb")?;
+        let mut high = self.builder.build_right_shift(low, self.symbols.i64.const_int(32, false), false, "high")?;
+        for from in [64, 128, 192] {
+            high = self.builder.build_or(high, limb(from)?, "high")?;
+        }
+        Ok(self.builder.build_int_compare(IntPredicate::NE, high, self.symbols.i64.const_zero(), "wide")?)
     }
 
     fn reach(&mut self, address: Value, length: u32, rest: u32, leave: LeaveId, at: (usize, PointerValue<'ctx>)) -> Result<()> {
@@ -238,7 +277,7 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(())
     }
 
-    fn memory_at(&self, address: Value) -> Result<PointerValue<'ctx>> {
+    pub(super) fn memory_at(&self, address: Value) -> Result<PointerValue<'ctx>> {
         let base = self.load_pointer(offset_of!(NativeFrame, memory_base))?;
         let address = self.word(address)?;
         // SAFETY: only an address is computed here; a `Reach` before it vouches for the access.
@@ -250,7 +289,7 @@ impl<'ctx> Lower<'ctx, '_> {
         self.load_big_endian(pointer, Region::Memory)
     }
 
-    fn load_big_endian(&self, pointer: PointerValue<'ctx>, region: Region) -> Result<IntValue<'ctx>> {
+    pub(super) fn load_big_endian(&self, pointer: PointerValue<'ctx>, region: Region) -> Result<IntValue<'ctx>> {
         let value = self.builder.build_load(self.symbols.word, pointer, "bytes")?.into_int_value();
         if let Some(access) = value.as_instruction() {
             let _ = access.set_alignment(1);
@@ -259,7 +298,7 @@ impl<'ctx> Lower<'ctx, '_> {
         self.swap_bytes(value)
     }
 
-    fn store_memory(&self, address: Value, value: IntValue<'ctx>) -> Result<()> {
+    fn store_memory(&self, address: Value, value: BasicValueEnum<'ctx>) -> Result<()> {
         let pointer = self.memory_at(address)?;
         let access = self.builder.build_store(pointer, value)?;
         let _ = access.set_alignment(1);
@@ -267,7 +306,7 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(())
     }
 
-    fn swap_bytes(&self, word: IntValue<'ctx>) -> Result<IntValue<'ctx>> {
+    pub(super) fn swap_bytes(&self, word: IntValue<'ctx>) -> Result<IntValue<'ctx>> {
         self.intrinsic("llvm.bswap", self.symbols.word, &[word])
     }
 
@@ -278,43 +317,5 @@ impl<'ctx> Lower<'ctx, '_> {
         let args: Vec<_> = args.iter().map(|arg| (*arg).into()).collect();
         let call = self.builder.build_call(declaration, &args, "intrinsic")?;
         Ok(call.try_as_basic_value().basic().ok_or_else(|| self.defect(name))?.into_int_value())
-    }
-
-    /// Inside the call data by a plain read, else by the builtin, which reads zeros beyond the end.
-    fn call_data_load(&mut self, offset: Value) -> Result<IntValue<'ctx>> {
-        let word = self.word(offset)?;
-        let function = self.part_state()?.function;
-        let inside = self.context.append_basic_block(function, "inside");
-        let outside = self.context.append_basic_block(function, "outside");
-        let joined = self.context.append_basic_block(function, "joined");
-        let len = self.load_number(offset_of!(NativeFrame, calldata_len))?;
-        let len = self.builder.build_int_z_extend(len, self.symbols.word, "len")?;
-        // 2^256 - 32 + 32 wraps to 0, which no word below the length reaches: the sum is compared in both parts.
-        let end = self.builder.build_int_add(word, self.symbols.word.const_int(32, false), "end")?;
-        let past = self.builder.build_int_compare(IntPredicate::UGT, end, len, "past")?;
-        let wrapped = self.builder.build_int_compare(IntPredicate::UGT, word, len, "wrapped")?;
-        let past = self.builder.build_or(past, wrapped, "past")?;
-        let branch = self.builder.build_conditional_branch(past, outside, inside)?;
-        self.symbols.mark_unlikely(branch);
-
-        self.builder.position_at_end(inside);
-        let base = self.load_pointer(offset_of!(NativeFrame, calldata_base))?;
-        let index = self.builder.build_int_truncate(word, self.symbols.i64, "index")?;
-        // SAFETY: only an address is computed here; the branch above vouches for the access.
-        let pointer = unsafe { self.builder.build_gep(self.symbols.i8, base, &[index], "data")? };
-        let read = self.load_big_endian(pointer, Region::CallData)?;
-        self.builder.build_unconditional_branch(joined)?;
-
-        self.builder.position_at_end(outside);
-        self.store_frame(word.into(), offset_of!(NativeFrame, scratch))?;
-        let call = self.builder.build_call(self.symbols.call_data_load, &[self.frame()?.into()], "")?;
-        call.set_call_convention(self.symbols.stub_convention());
-        let padded = self.load_frame(self.symbols.word.into(), offset_of!(NativeFrame, scratch))?.into_int_value();
-        self.builder.build_unconditional_branch(joined)?;
-
-        self.builder.position_at_end(joined);
-        let phi = self.builder.build_phi(self.symbols.word, "calldata")?;
-        phi.add_incoming(&[(&read, inside), (&padded, outside)]);
-        Ok(phi.as_basic_value().into_int_value())
     }
 }

@@ -13,6 +13,9 @@ use std::mem::offset_of;
 
 impl<'ctx> Lower<'ctx, '_> {
     pub(super) fn pure(&mut self, op: PureOp, args: &[Value]) -> Result<IntValue<'ctx>> {
+        if let Some(result) = self.compare_narrow(op, args)? {
+            return Ok(result);
+        }
         let operands = args.iter().map(|arg| self.word(*arg)).collect::<Result<Vec<_>>>()?;
         let compare = |lower: &Self, predicate| lower.builder.build_int_compare(predicate, operands[0], operands[1], "cmp");
         Ok(match op {
@@ -61,23 +64,22 @@ impl<'ctx> Lower<'ctx, '_> {
     }
 
     /// A builtin whose operands and result stand in the frame.
-    fn scratch(&self, name: &str, operands: &[IntValue<'ctx>]) -> Result<IntValue<'ctx>> {
+    fn scratch(&mut self, name: &str, operands: &[IntValue<'ctx>]) -> Result<IntValue<'ctx>> {
         let row = symbols::row(name)?;
         for (index, operand) in operands.iter().enumerate() {
             self.store_frame((*operand).into(), offset_of!(NativeFrame, scratch) + 32 * index)?;
         }
-        let frame = self.frame()?;
-        let target = self.symbols.builtin(&self.builder, frame, row)?;
-        self.builder.build_indirect_call(self.symbols.builtin_type(self.context, row.kind), target, &[frame.into()], "")?;
+        let stub = self.host_stub(row)?;
+        self.builder.build_call(stub, &[self.frame()?.into()], "")?;
         Ok(self.load_frame(self.symbols.word.into(), offset_of!(NativeFrame, scratch))?.into_int_value())
     }
 
-    fn number(&self, number: u64) -> IntValue<'ctx> {
+    pub(super) fn word_number(&self, number: u64) -> IntValue<'ctx> {
         self.symbols.word.const_int(number, false)
     }
 
     fn is_below(&self, word: IntValue<'ctx>, bound: u64) -> Result<IntValue<'ctx>> {
-        Ok(self.builder.build_int_compare(IntPredicate::ULT, word, self.number(bound), "below")?)
+        Ok(self.builder.build_int_compare(IntPredicate::ULT, word, self.word_number(bound), "below")?)
     }
 
     fn select(&self, condition: IntValue<'ctx>, yes: IntValue<'ctx>, no: IntValue<'ctx>) -> Result<IntValue<'ctx>> {
@@ -86,18 +88,18 @@ impl<'ctx> Lower<'ctx, '_> {
 
     fn shift(&self, op: PureOp, amount: IntValue<'ctx>, word: IntValue<'ctx>) -> Result<IntValue<'ctx>> {
         let fits = self.is_below(amount, 256)?;
-        let masked = self.builder.build_and(amount, self.number(255), "amount")?;
+        let masked = self.builder.build_and(amount, self.word_number(255), "amount")?;
         Ok(match op {
             PureOp::Shl => {
                 let shifted = self.builder.build_left_shift(word, masked, "shl")?;
-                self.select(fits, shifted, self.number(0))?
+                self.select(fits, shifted, self.word_number(0))?
             }
             PureOp::Shr => {
                 let shifted = self.builder.build_right_shift(word, masked, false, "shr")?;
-                self.select(fits, shifted, self.number(0))?
+                self.select(fits, shifted, self.word_number(0))?
             }
             _ => {
-                let amount = self.select(fits, masked, self.number(255))?;
+                let amount = self.select(fits, masked, self.word_number(255))?;
                 self.builder.build_right_shift(word, amount, true, "sar")?
             }
         })
@@ -106,20 +108,20 @@ impl<'ctx> Lower<'ctx, '_> {
     /// The byte counted from the highest; 0 beyond the lowest.
     fn byte(&self, index: IntValue<'ctx>, word: IntValue<'ctx>) -> Result<IntValue<'ctx>> {
         let fits = self.is_below(index, 32)?;
-        let index = self.builder.build_and(index, self.number(31), "index")?;
-        let from_low = self.builder.build_xor(index, self.number(31), "from_low")?;
-        let bits = self.builder.build_left_shift(from_low, self.number(3), "bits")?;
+        let index = self.builder.build_and(index, self.word_number(31), "index")?;
+        let from_low = self.builder.build_xor(index, self.word_number(31), "from_low")?;
+        let bits = self.builder.build_left_shift(from_low, self.word_number(3), "bits")?;
         let shifted = self.builder.build_right_shift(word, bits, false, "shifted")?;
-        let byte = self.builder.build_and(shifted, self.number(255), "byte")?;
-        self.select(fits, byte, self.number(0))
+        let byte = self.builder.build_and(shifted, self.word_number(255), "byte")?;
+        self.select(fits, byte, self.word_number(0))
     }
 
     /// Shifts the sign byte to the top and back; from byte 31 on nothing changes.
     fn sign_extend(&self, index: IntValue<'ctx>, word: IntValue<'ctx>) -> Result<IntValue<'ctx>> {
         let fits = self.is_below(index, 31)?;
-        let index = self.select(fits, index, self.number(31))?;
-        let from_top = self.builder.build_int_sub(self.number(31), index, "from_top")?;
-        let bits = self.builder.build_left_shift(from_top, self.number(3), "bits")?;
+        let index = self.select(fits, index, self.word_number(31))?;
+        let from_top = self.builder.build_int_sub(self.word_number(31), index, "from_top")?;
+        let bits = self.builder.build_left_shift(from_top, self.word_number(3), "bits")?;
         let up = self.builder.build_left_shift(word, bits, "up")?;
         Ok(self.builder.build_right_shift(up, bits, true, "down")?)
     }

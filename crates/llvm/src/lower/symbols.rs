@@ -7,7 +7,7 @@
 //! Y2  Nothing is declared that is not defined in the module.
 
 use super::{Result, part_name};
-use crate::compile::CompileError;
+use crate::{ENTRY_SYMBOL, compile::CompileError};
 use hotevm_abi::{BuiltinKind, BuiltinRow, BuiltinTable, NativeFrame};
 use hotevm_ir::Function;
 use inkwell::{
@@ -23,6 +23,8 @@ use std::{mem::offset_of, num::NonZeroU32};
 
 /// LLVM's number of the calling convention that preserves most registers.
 const PRESERVE_MOST: u32 = 14;
+/// LLVM's number of the calling convention that preserves no register: a tail call then saves and restores nothing.
+const PRESERVE_NONE: u32 = 21;
 
 /// Which memory an access is to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +43,9 @@ pub(super) struct Symbols<'ctx> {
     pub(super) i32: IntType<'ctx>,
     pub(super) i8: IntType<'ctx>,
     pub(super) pointer: PointerType<'ctx>,
-    /// The parts; 0 is entered by the host.
+    /// What the host calls.
+    pub(super) entry: FunctionValue<'ctx>,
+    /// The parts; 0 is entered first.
     pub(super) parts: Vec<FunctionValue<'ctx>>,
     /// Takes computed jumps to guarded roots.
     pub(super) dispatch: FunctionValue<'ctx>,
@@ -70,12 +74,15 @@ impl<'ctx> Symbols<'ctx> {
             attributes(context, function);
             function
         };
-        let linkage = |number| if number == 0 { Linkage::External } else { Linkage::Internal };
-        let functions = (0..count).map(|number| define(&part_name(number), native, linkage(number))).collect();
+        let entry = define(ENTRY_SYMBOL, native, Linkage::External);
+        let functions: Vec<_> = (0..count).map(|number| define(&part_name(number), native, Linkage::Internal)).collect();
         let dispatch = define("dispatch", native, Linkage::Internal);
+        for function in functions.iter().chain([&dispatch]) {
+            function.set_call_conventions(PRESERVE_NONE);
+        }
         let grow_type = i32.fn_type(&[pointer.into(), i64.into(), i64.into()], false);
         let grow = define("grow", grow_type, Linkage::Internal);
-        let load_type = context.void_type().fn_type(&[pointer.into()], false);
+        let load_type = context.void_type().fn_type(&[pointer.into(), i64.into()], false);
         let call_data_load = define("call_data_load", load_type, Linkage::Internal);
         for stub in [grow, call_data_load] {
             stub.set_call_conventions(PRESERVE_MOST);
@@ -88,6 +95,7 @@ impl<'ctx> Symbols<'ctx> {
             i32,
             i8: context.i8_type(),
             pointer,
+            entry,
             parts: functions,
             dispatch,
             grow,
@@ -102,25 +110,7 @@ impl<'ctx> Symbols<'ctx> {
             tbaa_kind: context.get_kind_id("tbaa"),
             prof_kind: context.get_kind_id("prof"),
         };
-        symbols.define_stub(context, grow, "grow")?;
-        symbols.define_stub(context, call_data_load, "call_data_load")?;
         Ok(symbols)
-    }
-
-    /// A stub hands its parameters to the builtin of its name.
-    fn define_stub(&self, context: &'ctx Context, stub: FunctionValue<'ctx>, name: &str) -> Result<()> {
-        let builder = context.create_builder();
-        builder.position_at_end(context.append_basic_block(stub, "stub"));
-        let frame = stub.get_nth_param(0).ok_or_else(|| CompileError::Verifier("lowering: no frame".to_owned()))?;
-        let row = row(name)?;
-        let target = self.builtin(&builder, frame.into_pointer_value(), row)?;
-        let args: Vec<_> = stub.get_params().into_iter().map(Into::into).collect();
-        let call = builder.build_indirect_call(self.builtin_type(context, row.kind), target, &args, "")?;
-        match call.try_as_basic_value().basic() {
-            Some(status) => builder.build_return(Some(&status))?,
-            None => builder.build_return(None)?,
-        };
-        Ok(())
     }
 
     /// The function type of a kind of builtin.
@@ -172,6 +162,11 @@ impl<'ctx> Symbols<'ctx> {
         let _ = branch.set_metadata(self.unlikely, self.prof_kind);
     }
 
+    /// The calling convention of parts.
+    pub(super) const fn part_convention(&self) -> u32 {
+        PRESERVE_NONE
+    }
+
     /// The calling convention of stubs.
     pub(super) const fn stub_convention(&self) -> u32 {
         PRESERVE_MOST
@@ -214,14 +209,14 @@ fn crossed(parts: &[usize], function: &Function) -> Vec<bool> {
     crossed
 }
 
-fn attributes(context: &Context, function: FunctionValue<'_>) {
+pub(super) fn attributes(context: &Context, function: FunctionValue<'_>) {
     add_attribute(context, function, "nounwind");
     for (name, value) in [("no-builtins", ""), ("frame-pointer", "none"), ("warn-stack-size", "16384")] {
         function.add_attribute(AttributeLoc::Function, context.create_string_attribute(name, value));
     }
 }
 
-fn add_attribute(context: &Context, function: FunctionValue<'_>, name: &str) {
+pub(super) fn add_attribute(context: &Context, function: FunctionValue<'_>, name: &str) {
     let kind = Attribute::get_named_enum_kind_id(name);
     function.add_attribute(AttributeLoc::Function, context.create_enum_attribute(kind, 0));
 }

@@ -1,0 +1,85 @@
+//! Which words are only moved and masked, so that they go through vector registers.
+//!
+//! in   a function
+//! out  per value: whether it is kept as a vector of limbs
+//!
+//! M1  A vector is read by stores, leave rows, and bitwise operations that are vectors themselves, and by nothing else.
+
+use hotevm_ir::{
+    Function,
+    function::{Field, Inst, PureOp, Value},
+};
+
+/// Passes over the function until the answer must have settled; bitwise chains that are longer are computed limb by limb.
+const PASSES_MAX: u32 = 8;
+
+/// The values that are kept as vectors.
+pub(super) fn moved(function: &Function, is_mask: impl Fn(Value) -> bool) -> Vec<bool> {
+    let mut moved = vec![false; function.values.len()];
+    let is_constant = constants(function);
+    for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
+        let Some(value) = value else { continue };
+        moved[value.index()] = match inst {
+            Inst::Load(_) | Inst::MLoad(_) | Inst::Field(Field::Address | Field::Caller | Field::CallValue) => true,
+            // A narrow mask makes a narrow word instead.
+            Inst::Pure(op, args) => is_bitwise(*op) && !(*op == PureOp::And && args.iter().any(|arg| is_mask(*arg))),
+            _ => false,
+        };
+    }
+    for end in function.blocks.iter().filter_map(|block| block.end.as_ref()) {
+        end.operands().into_iter().for_each(|operand| moved[operand.index()] = false);
+    }
+    for _ in 0..PASSES_MAX {
+        if !narrow_down(function, &is_constant, &mut moved) {
+            return moved;
+        }
+    }
+    for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
+        if let (Some(value), Inst::Pure(..)) = (value, inst) {
+            moved[value.index()] = false;
+        }
+    }
+    narrow_down(function, &is_constant, &mut moved);
+    moved
+}
+
+/// Takes out what breaks M1 at one instruction or another; whether there was any.
+fn narrow_down(function: &Function, is_constant: &[bool], moved: &mut [bool]) -> bool {
+    let mut changed = false;
+    for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
+        match inst {
+            Inst::Store(..) => {}
+            Inst::MStore(address, _) => clear(moved, *address, &mut changed),
+            Inst::Pure(op, args) => {
+                let Some(value) = value else { continue };
+                let fits = args.iter().all(|arg| moved[arg.index()] || is_constant[arg.index()]);
+                if !is_bitwise(*op) || !fits {
+                    clear(moved, *value, &mut changed);
+                }
+                if !moved[value.index()] {
+                    args.iter().for_each(|arg| clear(moved, *arg, &mut changed));
+                }
+            }
+            _ => inst.operands().into_iter().for_each(|operand| clear(moved, operand, &mut changed)),
+        }
+    }
+    changed
+}
+
+fn clear(moved: &mut [bool], value: Value, changed: &mut bool) {
+    *changed |= std::mem::take(&mut moved[value.index()]);
+}
+
+const fn is_bitwise(op: PureOp) -> bool {
+    matches!(op, PureOp::And | PureOp::Or | PureOp::Xor | PureOp::Not)
+}
+
+fn constants(function: &Function) -> Vec<bool> {
+    let mut constants = vec![false; function.values.len()];
+    for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
+        if let (Some(value), Inst::Const(_)) = (value, inst) {
+            constants[value.index()] = true;
+        }
+    }
+    constants
+}

@@ -1,0 +1,112 @@
+//! Lowering of words that are moved and masked only: as vectors of four limbs.
+//!
+//! in   instructions whose results are vectors (M1), values to be stored
+//! out  vector loads, shuffles and stores, which take a third of the code of four limbs
+
+use super::{
+    Lower, Result,
+    inst::{HOME_ALIGN, WORD_BYTES},
+    symbols::Region,
+};
+use alloy_primitives::U256;
+use hotevm_abi::NativeFrame;
+use hotevm_ir::function::{Field, Inst, PureOp, Value};
+use inkwell::{
+    types::VectorType,
+    values::{BasicValue, BasicValueEnum, IntValue, PointerValue, VectorValue},
+};
+use std::mem::offset_of;
+
+impl<'ctx> Lower<'ctx, '_> {
+    /// An instruction whose result is a vector.
+    pub(super) fn vector_inst(&self, inst: &Inst, top: PointerValue<'ctx>) -> Result<BasicValueEnum<'ctx>> {
+        let vector = match inst {
+            Inst::Load(slot) => {
+                let home = self.symbols.offset(&self.builder, top, i64::from(*slot) * WORD_BYTES)?;
+                self.load_vector(home, HOME_ALIGN, Region::Stack)?
+            }
+            Inst::MLoad(address) => {
+                let bytes = self.load_vector(self.memory_at(*address)?, 1, Region::Memory)?;
+                self.reversed(bytes)?
+            }
+            Inst::Field(field) => {
+                let offset = match field {
+                    Field::Address => offset_of!(NativeFrame, address),
+                    Field::Caller => offset_of!(NativeFrame, caller),
+                    _ => offset_of!(NativeFrame, value),
+                };
+                let slot = self.symbols.offset(&self.builder, self.frame()?, offset as i64)?;
+                self.load_vector(slot, HOME_ALIGN, Region::Frame)?
+            }
+            Inst::Pure(op, args) => {
+                let operands = args.iter().map(|arg| self.vector(*arg)).collect::<Result<Vec<_>>>()?;
+                match (op, &operands[..]) {
+                    (PureOp::And, [a, b]) => self.builder.build_and(*a, *b, "and")?,
+                    (PureOp::Or, [a, b]) => self.builder.build_or(*a, *b, "or")?,
+                    (PureOp::Xor, [a, b]) => self.builder.build_xor(*a, *b, "xor")?,
+                    (PureOp::Not, [a]) => self.builder.build_not(*a, "not")?,
+                    _ => return Err(self.defect("no vector operation")),
+                }
+            }
+            _ => return Err(self.defect("no vector instruction")),
+        };
+        Ok(vector.into())
+    }
+
+    fn load_vector(&self, pointer: PointerValue<'ctx>, align: u32, region: Region) -> Result<VectorValue<'ctx>> {
+        let value = self.builder.build_load(self.symbols.i64.vec_type(4), pointer, "moved")?;
+        if let Some(access) = value.as_instruction_value() {
+            let _ = access.set_alignment(align);
+            self.symbols.tag(Some(access), region);
+        }
+        Ok(value.into_vector_value())
+    }
+
+    fn limbs(&self, word: U256) -> VectorValue<'ctx> {
+        VectorType::const_vector(&word.as_limbs().map(|limb| self.symbols.i64.const_int(limb, false)))
+    }
+
+    /// A constant or moved word as a vector.
+    fn vector(&self, value: Value) -> Result<VectorValue<'ctx>> {
+        match self.constants[value.index()] {
+            Some(word) => Ok(self.limbs(word)),
+            None => Ok(self.value(value)?.into_vector_value()),
+        }
+    }
+
+    /// The vector whose bytes stand the other way round.
+    fn reversed(&self, vector: VectorValue<'ctx>) -> Result<VectorValue<'ctx>> {
+        let bytes_type = self.symbols.i8.vec_type(WORD_BYTES as u32);
+        let bytes = self.builder.build_bit_cast(vector, bytes_type, "bytes")?.into_vector_value();
+        let places: Vec<IntValue<'ctx>> =
+            (0..WORD_BYTES).rev().map(|place| self.symbols.i32.const_int(place as u64, false)).collect();
+        let shuffled =
+            self.builder.build_shuffle_vector(bytes, bytes_type.get_undef(), VectorType::const_vector(&places), "reversed")?;
+        Ok(self.builder.build_bit_cast(shuffled, self.symbols.i64.vec_type(4), "limbs")?.into_vector_value())
+    }
+
+    /// What is stored in a home for a value.
+    pub(super) fn stored(&self, value: Value) -> Result<BasicValueEnum<'ctx>> {
+        if let Some(word) = self.constants[value.index()] {
+            return Ok(self.limbs(word).into());
+        }
+        match self.number_of(value) {
+            Some(number) => {
+                let zero = self.symbols.i64.vec_type(4).const_zero();
+                Ok(self.builder.build_insert_element(zero, number.limb, self.symbols.i64.const_zero(), "limbs")?.into())
+            }
+            None => self.value(value),
+        }
+    }
+
+    /// What is stored in memory for a value.
+    pub(super) fn big_endian(&self, value: Value) -> Result<BasicValueEnum<'ctx>> {
+        if let Some(word) = self.constants[value.index()] {
+            return Ok(self.limbs(U256::from_le_bytes(word.to_be_bytes::<32>())).into());
+        }
+        if self.moved[value.index()] {
+            return Ok(self.reversed(self.vector(value)?)?.into());
+        }
+        Ok(self.swap_bytes(self.word(value)?)?.into())
+    }
+}
