@@ -55,6 +55,12 @@ pub enum Error {
         /// What hotevm said.
         reason: String,
     },
+    /// Compiling in the background did not come to rest.
+    #[error("mode {mode} still compiles long after its round")]
+    NotSettled {
+        /// The mode's name.
+        mode: crate::mode::Mode,
+    },
     /// The table of skipped tests is malformed.
     #[error("skip.toml: {reason}")]
     Skip {

@@ -22,7 +22,7 @@ use revm::{
     },
     primitives::hardfork::SpecId,
 };
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 /// A way to execute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,6 +87,9 @@ pub trait Engine: Send + Sync {
     /// The runtime's counters; none where no runtime is involved.
     fn statistics(&self) -> Option<Statistics>;
 
+    /// Waits until nothing is compiled in the background; false if that took too long.
+    fn settle(&self, timeout: Duration) -> bool;
+
     /// Runs one state test.
     fn state_test(&self, subtest: &Subtest<'_>) -> state_test::Record;
 
@@ -123,6 +126,10 @@ impl<F: Factory> Engine for FactoryEngine<F> {
         self.runtime.as_ref().map(Runtime::statistics)
     }
 
+    fn settle(&self, timeout: Duration) -> bool {
+        self.runtime.as_ref().is_none_or(|runtime| runtime.settle(timeout))
+    }
+
     fn state_test(&self, subtest: &Subtest<'_>) -> state_test::Record {
         state_test::execute(&self.factory, subtest)
     }
@@ -156,6 +163,7 @@ pub fn engine(mode: Mode, config: &Config) -> Result<Box<dyn Engine>, Error> {
     match mode {
         Mode::Interpreter => Ok(interpreter()),
         Mode::Jit if hotevm::native_available() => hot(mode, &Config { store: None, ..config.clone() }),
+        Mode::Tiered if hotevm::native_available() => hot(mode, config),
         Mode::Aot if config.store.is_some() => hot(mode, config),
         Mode::Jit | Mode::Tiered | Mode::Aot => Err(Error::ModeUnavailable { mode }),
     }

@@ -20,7 +20,8 @@ pub(crate) struct Execution {
     /// Modes, separated by commas: interpreter, jit, tiered, aot.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     mode: Vec<Mode>,
-    /// How eagerly code is compiled: development, production, test, stress. Mode jit uses test unless told otherwise.
+    /// How eagerly code is compiled: development, production, test, stress. For mode tiered; mode jit compiles whole
+    /// contracts at their first call.
     #[arg(long, value_name = "NAME")]
     preset: Option<Preset>,
     /// How much LLVM does: none, fast, full.
@@ -68,19 +69,18 @@ impl Execution {
                 modes.push(*mode);
             }
         }
-        let mut config = self.config();
-        if modes.contains(&Mode::Aot) {
-            config.store = Some(self.store.shared()?);
-        }
-        Ok(modes.into_iter().map(|mode| mode::engine(mode, &config)).collect::<Result<_, _>>()?)
+        let store = if modes.contains(&Mode::Aot) { Some(self.store.shared()?) } else { None };
+        let config = |mode| Config { store: store.clone().filter(|_| mode == Mode::Aot), ..self.config(mode) };
+        Ok(modes.into_iter().map(|mode| mode::engine(mode, &config(mode))).collect::<Result<_, _>>()?)
     }
 
-    fn config(&self) -> Config {
+    fn config(&self, mode: Mode) -> Config {
+        let usual = if mode == Mode::Tiered { Preset::Development } else { Preset::Test };
         Config {
             optimisation: self.optimisation,
             target_cpu: self.target_cpu.clone(),
             dump_dir: self.dump.clone(),
-            ..Config::preset(self.preset.unwrap_or(Preset::Test))
+            ..Config::preset(self.preset.filter(|_| mode == Mode::Tiered).unwrap_or(usual))
         }
     }
 }

@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// Sweep a buffer of 128 MiB before every timed pass over a path.
     #[arg(long)]
     cold_caches: bool,
+    /// Wait between rounds until nothing is compiled in the background.
+    #[arg(long)]
+    settle: bool,
     /// Threads; replay measures on one, so any other number is refused.
     #[arg(short = 'j', long = "jobs", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1))]
     jobs: Option<u32>,
@@ -59,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> eyre::Result<bool> {
     let plan = Plan {
         rounds: arguments.rounds as usize,
         cold_caches: arguments.cold_caches,
+        settle: arguments.settle,
         progress: &|done, total| progress.done(done, total),
     };
     let measured = replay::measure(&runs, &engines, &plan)?;

@@ -10,6 +10,7 @@
 //! C1  `mapped_bytes` grows by compare-and-swap before the system is asked, and never above `limit_bytes`; whoever is refused has mapped
 //!     nothing. It shrinks after the pages are gone. (If the system refuses to unmap, the bytes stay counted: they are still there.)
 //! C2  An entry pointer is valid while its `Executable` lives, and not longer: keep the `Arc` beside it.
+//! C3  Codes lie side by side in arenas. What a code leaves behind when it is dropped is unmapped, and not used again.
 
 use std::{io, ops::Range, ptr::NonNull};
 
@@ -18,9 +19,9 @@ use thiserror::Error;
 use crate::{
     image::{Image, ImageError, Machine},
     library::Library,
-    pages::{Pages, page_len},
+    pages::{Arena, Pages, page_len},
     shared_object::SharedObject,
-    sync::{Arc, AtomicUsize, Ordering},
+    sync::{Arc, AtomicUsize, Mutex, Ordering},
 };
 
 /// Why memory for code was not given. Each is a reason to interpret, none is fatal.
@@ -85,6 +86,28 @@ struct Account {
     mapped_bytes: AtomicUsize,
     limit_bytes: usize,
     page_len: usize,
+    arenas: Mutex<Arenas>,
+}
+
+/// Where the next codes come to lie, and what was left of arenas that are full.
+#[derive(Debug, Default)]
+struct Arenas {
+    open: Option<Arena>,
+    left_over: Vec<Pages>,
+}
+
+impl Arenas {
+    /// Pages next to those before.
+    fn pages(&mut self, len: usize) -> io::Result<Pages> {
+        if let Some(full) = self.open.take_if(|arena| !arena.has_room(len)) {
+            self.left_over.push(full.close()?);
+        }
+        let arena = match &mut self.open {
+            Some(arena) => arena,
+            none => none.insert(Arena::reserve()?),
+        };
+        arena.carve(len)
+    }
 }
 
 /// The handle through which code memory is had: one count, one limit.
@@ -96,7 +119,14 @@ pub struct CodeMemory {
 impl CodeMemory {
     /// Code memory of at most `limit_bytes`; zero means that no code is ever mapped.
     pub fn new(limit_bytes: usize) -> CodeMemory {
-        CodeMemory { account: Arc::new(Account { mapped_bytes: AtomicUsize::new(0), limit_bytes, page_len: page_len() }) }
+        CodeMemory {
+            account: Arc::new(Account {
+                mapped_bytes: AtomicUsize::new(0),
+                limit_bytes,
+                page_len: page_len(),
+                arenas: Mutex::default(),
+            }),
+        }
     }
 
     /// Bytes mapped now, in whole pages.
@@ -112,8 +142,19 @@ impl CodeMemory {
     /// Maps `len` zeroed bytes to be filled with code.
     pub fn writable(&self, len: usize) -> Result<Writable, MemoryError> {
         let reservation = self.reserve(len)?;
-        let pages = Pages::map(reservation.bytes).map_err(MemoryError::MapRefused)?;
+        let pages = self.pages(reservation.bytes).map_err(MemoryError::MapRefused)?;
         Ok(Writable { code: Code { home: Home::Pages(pages), reservation }, len })
+    }
+
+    /// Pages beside other code (C3); by themselves where that cannot be had.
+    fn pages(&self, len: usize) -> io::Result<Pages> {
+        if len <= Arena::LEN / 2
+            && let Ok(mut arenas) = self.account.arenas.lock()
+            && let Ok(pages) = arenas.pages(len)
+        {
+            return Ok(pages);
+        }
+        Pages::map(len)
     }
 
     /// Counts `len` bytes in whole pages, if the limit allows.

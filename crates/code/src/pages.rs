@@ -1,13 +1,17 @@
 //! Anonymous pages: the only file of this crate that talks to the system about memory.
 //!
 //! in   a length in whole pages; the order to make the pages executable
-//! out  [`Pages`]: owned, private, unmapped on drop
+//! out  [`Pages`]: owned, private, unmapped on drop; [`Arena`], from which they are carved next to each other
+//!
+//! A processor keeps few translations of addresses at a time. Code on a page of its own here and there costs one for each page; once an
+//! arena is full, the system is asked to put all of it on one huge page.
 //!
 //! P1  A `Pages` owns its mapping alone: nothing else was given its address, there is no second mapping of it.
 //! P2  The pages are writable from `map` until `protect`, and readable and executable from then on, for good. `&mut self` access to the
 //!     bytes is given out only before `protect`, which `writable` remembers.
 //! P3  Instruction and data caches agree when `protect` returns: x86-64 keeps them so, and on aarch64 Linux does it for pages that become
 //!     executable and were never so before, which P2 makes sure of.
+//! P4  What an arena has carved is given away: it keeps only what lies behind.
 
 use std::{io, ptr::NonNull, slice};
 
@@ -23,6 +27,90 @@ pub(crate) struct Pages {
 unsafe impl Send for Pages {}
 // SAFETY: through `&Pages` the bytes can only be read, and nothing writes while a shared reference exists (P2).
 unsafe impl Sync for Pages {}
+
+/// Address space of the size and alignment of a huge page.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    base: NonNull<u8>,
+    /// Bytes given away (P4).
+    carved: usize,
+}
+
+// SAFETY: what is left of the reservation belongs to this value alone (P4); its address is not tied to a thread.
+unsafe impl Send for Arena {}
+
+impl Arena {
+    /// Bytes of an arena, which is a huge page of x86-64 and of most other machines.
+    pub(crate) const LEN: usize = 2 << 20;
+
+    /// Reserves the addresses; they can be neither read nor written nor executed.
+    pub(crate) fn reserve() -> io::Result<Arena> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new anonymous mapping at an address of the system's choice overlaps nothing.
+        let address = unsafe { libc::mmap(std::ptr::null_mut(), 2 * Self::LEN, libc::PROT_NONE, flags, -1, 0) };
+        if address == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let first = address.cast::<u8>();
+        let skipped = first.align_offset(Self::LEN).min(Self::LEN);
+        let base = first.wrapping_add(skipped);
+        // SAFETY: both ranges lie in the mapping made above, outside of the aligned part that is kept. What the system does not take
+        // back stays reserved, which does no harm.
+        unsafe {
+            if skipped != 0 {
+                libc::munmap(address, skipped);
+            }
+            libc::munmap(base.wrapping_add(Self::LEN).cast(), Self::LEN - skipped);
+        }
+        let base = NonNull::new(base).ok_or_else(|| io::Error::other("mapped at address zero"))?;
+        Ok(Arena { base, carved: 0 })
+    }
+
+    /// Whether so many bytes are left.
+    pub(crate) const fn has_room(&self, len: usize) -> bool {
+        len <= Self::LEN - self.carved
+    }
+
+    /// The next `len` bytes, writable. `len` is a multiple of the page size, and there is room for it.
+    pub(crate) fn carve(&mut self, len: usize) -> io::Result<Pages> {
+        self.take(len, libc::PROT_READ | libc::PROT_WRITE).map(|base| Pages { base, len, writable: true })
+    }
+
+    /// Makes what is left executable as well, so that the whole is alike, and asks for a huge page. What is left comes back.
+    pub(crate) fn close(mut self) -> io::Result<Pages> {
+        let whole = self.base;
+        let len = Self::LEN - self.carved;
+        let rest = self.take(len, libc::PROT_READ | libc::PROT_EXEC)?;
+        // SAFETY: advice moves the content of pages and changes nothing that a program can see; where it cannot be followed (an
+        // older system, a code that is being written) everything stays as it was.
+        let _ = unsafe { libc::madvise(whole.as_ptr().cast(), Self::LEN, MADV_COLLAPSE) };
+        Ok(Pages { base: rest, len, writable: false })
+    }
+
+    /// Gives away the next `len` bytes with a protection (P4).
+    fn take(&mut self, len: usize, protection: i32) -> io::Result<NonNull<u8>> {
+        let start = self.base.as_ptr().wrapping_add(self.carved);
+        // SAFETY: the range is part of this value's own reservation, not given away so far (P4).
+        if len != 0 && unsafe { libc::mprotect(start.cast(), len, protection) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        self.carved += len;
+        NonNull::new(start).ok_or_else(|| io::Error::other("mapped at address zero"))
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        let left = Self::LEN - self.carved;
+        if left != 0 {
+            // SAFETY: the range is part of this value's own reservation, not given away (P4).
+            let _ = unsafe { libc::munmap(self.base.as_ptr().wrapping_add(self.carved).cast(), left) };
+        }
+    }
+}
+
+/// Linux: put the range on huge pages now (since 6.1).
+const MADV_COLLAPSE: i32 = 25;
 
 /// The system's page size in bytes.
 pub(crate) fn page_len() -> usize {

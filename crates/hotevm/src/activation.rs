@@ -6,7 +6,7 @@
 //! V1  A row is cleared when a frame with its index starts, so that no frame resumes in another's code.
 //! V2  The `Arc` in a row keeps the code mapped while the frame can still enter it.
 
-use crate::{code::NativeCode, sync::Arc};
+use crate::{code::NativeCode, sync::Arc, tiers::entry::Entry};
 
 /// What a frame runs.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,10 @@ pub(crate) enum Running {
     Fresh,
     /// In the interpreter for good.
     Interpreted,
+    /// In the interpreter; the gas of its code, which has no entry, is added up.
+    Cold,
+    /// In the interpreter, until its code is compiled.
+    Warm(Arc<Entry>),
     /// In compiled code, where there is an entry.
     Native(Arc<NativeCode>),
 }
@@ -24,7 +28,11 @@ pub(crate) enum Running {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Activation {
     pub(crate) running: Running,
-    /// Leaves so far.
+    /// Whether any of its instructions was executed: the start of a code is entered before that alone.
+    pub(crate) started: bool,
+    /// Whether the frame was counted as watched.
+    pub(crate) watched: bool,
+    /// Leaves since the last call.
     pub(crate) leaves: u32,
     /// Whether the frame counts as eligible.
     pub(crate) eligible: bool,

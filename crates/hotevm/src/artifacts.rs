@@ -11,12 +11,11 @@
 
 use crate::{
     Config, Instructions, Runtime,
-    code::NativeCode,
-    compiler::{Compiler, Linked, Rejection, dump_files},
+    code::Parts,
+    compiler::{Compiler, Linked, Rejection, Request, dump_files},
     configuration::{Configuration, Settings},
-    runtime::Shared,
-    statistics::Deltas,
     sync::{Arc, JoinHandle, OnceLock, spawn_named},
+    tiers::{self, Tiers},
 };
 use alloy_primitives::Keccak256;
 use hotevm_abi::{Acceptance, Artifact, ArtifactKey, CompilerFingerprint, Tier, abi_hash};
@@ -166,24 +165,20 @@ impl Compiler {
         mapped.map_err(|error| Rejection::Memory(error.to_string()))
     }
 
-    /// Code that can be entered, and its bytes.
-    fn native(&self, object: SharedObject) -> Result<(NativeCode, usize), Rejection> {
+    /// The parts of code that can be entered.
+    fn parts(&self, object: SharedObject, is_compiled: bool) -> Result<Parts, Rejection> {
         let executable = self.map(&object)?;
-        let artifact = object.into_artifact();
-        let bytes = artifact.code.bytes.len();
-        Ok((NativeCode::new(executable, artifact.code.entries, artifact.code.leaves, artifact.bytecode.into()), bytes))
+        let code = object.into_artifact().code;
+        let bytes = code.bytes.len();
+        // How many instructions went into it matters for tiers above it, and there is none.
+        Ok(Parts { executable, entries: code.entries, leaves: code.leaves, instructions: 0, bytes, is_compiled })
     }
 
     /// Compiles a code to an artifact.
-    fn artifact(
-        &self,
-        key: ArtifactKey,
-        bytecode: &Bytes,
-        settings: &Settings,
-        config: &Config,
-    ) -> Result<SharedObject, Rejection> {
+    fn artifact(&self, key: ArtifactKey, request: &Request<'_>) -> Result<SharedObject, Rejection> {
         let start = cpu_time::ThreadTime::now();
-        let Linked { image, entries, leaves, dumps } = self.link(bytecode, settings, config)?;
+        let Request { bytecode, config, .. } = *request;
+        let Linked { image, entries, leaves, dumps, .. } = self.link(request)?;
         let layout = config.dump_dir.as_ref().map(|_| hotevm_code::layout_text(&image, None));
         let code = image.into_object(entries, leaves).map_err(|error| Rejection::Link(error.to_string()))?;
         let created = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -204,24 +199,17 @@ impl Compiler {
         Ok(object)
     }
 
-    /// Code from the store, else compiled and stored; also its bytes, and whether it was compiled (N2).
-    pub(crate) fn stored(
-        &self,
-        store: &dyn ArtifactStore,
-        bytecode: &Bytes,
-        configuration: &Configuration,
-        config: &Config,
-    ) -> Result<(NativeCode, usize, bool), Rejection> {
-        let settings = &configuration.settings;
-        let code_hash = revm::primitives::keccak256(bytecode);
-        let key = self.key(code_hash, settings, config).ok_or(Rejection::NoCompiler)?;
+    /// Code from the store, else compiled and stored (N2).
+    pub(crate) fn stored(&self, store: &dyn ArtifactStore, request: &Request<'_>) -> Result<Parts, Rejection> {
+        let code_hash = revm::primitives::keccak256(request.bytecode);
+        let key = self.key(code_hash, request.settings, request.config).ok_or(Rejection::NoCompiler)?;
         if let Ok(Some(object)) = store.load(&key, None) {
-            return self.native(object).map(|(code, bytes)| (code, bytes, false));
+            return self.parts(object, false);
         }
-        let object = self.artifact(key, bytecode, settings, config)?;
+        let object = self.artifact(key, request)?;
         // Counted by the store; the code runs all the same.
         let _stored = store.store(&object);
-        self.native(object).map(|(code, bytes)| (code, bytes, true))
+        self.parts(object, true)
     }
 }
 
@@ -240,7 +228,7 @@ impl Runtime {
 
     /// The key of the artifact that this process makes of a whole contract, for a fork with stock gas costs; none without a compiler.
     pub fn artifact_key(&self, code_hash: B256, spec: SpecId, instructions: Instructions) -> Option<ArtifactKey> {
-        self.shared.compiler.key(code_hash, &Settings::stock(spec, instructions.words()), self.config())
+        self.compiler.as_ref()?.key(code_hash, &Settings::stock(spec, instructions.words()), self.config())
     }
 
     /// Compiles a whole contract to an artifact, for a fork with stock gas costs; nothing is mapped or remembered.
@@ -250,8 +238,11 @@ impl Runtime {
     pub fn build_artifact(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions) -> Result<SharedObject, Rejection> {
         let settings = Settings::stock(spec, instructions.words());
         let code_hash = revm::primitives::keccak256(bytecode);
-        let key = self.shared.compiler.key(code_hash, &settings, self.config()).ok_or(Rejection::NoCompiler)?;
-        let build = || self.shared.compiler.artifact(key, bytecode, &settings, self.config());
+        let compiler = self.compiler.as_ref().ok_or(Rejection::NoCompiler)?;
+        let key = compiler.key(code_hash, &settings, self.config()).ok_or(Rejection::NoCompiler)?;
+        let tier = tiers::entry::Tier::Whole;
+        let request = Request { bytecode, settings: &settings, tier, region: None, config: self.config() };
+        let build = || compiler.artifact(key, &request);
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(build)).unwrap_or(Err(Rejection::Panic))
     }
 
@@ -262,18 +253,11 @@ impl Runtime {
     /// When there is no memory for it.
     pub fn take_artifact(&self, object: SharedObject) -> Result<Taken, Rejection> {
         let key = &object.artifact().key;
-        let Some(configuration) = self.shared.configuration_of(key) else { return Ok(Taken::UnknownConfiguration) };
-        let entry = self.shared.entry((key.code_hash, configuration.number));
-        if entry.peek().is_some() {
-            return Ok(Taken::Present);
-        }
-        let (code, _) = self.shared.compiler.native(object)?;
-        let mut is_new = false;
-        let _code = entry.compiled(|| {
-            is_new = true;
-            Ok(Arc::new(code))
-        });
-        self.shared.counters.add(&Deltas { artifacts_taken: u64::from(is_new), ..Deltas::default() });
+        let Some(configuration) = self.tiers.configuration_of(key) else { return Ok(Taken::UnknownConfiguration) };
+        let compiler = self.compiler.as_ref().ok_or(Rejection::NoCompiler)?;
+        let bytecode = Bytes::copy_from_slice(&object.artifact().bytecode);
+        let entry = self.tiers.entry((key.code_hash, configuration.number), bytecode, &configuration);
+        let is_new = self.tiers.take(&entry, || compiler.parts(object, false))?;
         Ok(if is_new { Taken::New } else { Taken::Present })
     }
 
@@ -307,7 +291,7 @@ impl Runtime {
     }
 }
 
-impl Shared {
+impl Tiers {
     /// The configuration that a key is for: a stock one, made if need be.
     fn configuration_of(&self, key: &ArtifactKey) -> Option<Arc<Configuration>> {
         let custom = opcode_words(key.custom_opcodes);

@@ -1,12 +1,15 @@
 //! Compiled code that can be entered.
 //!
 //! in   a code object, executable memory
-//! out  [`NativeCode`]: its function, entry points, leave rows, and the bytecode it was made from
+//! out  [`NativeCode`]: its function, entry points, leave rows, and what is counted while it runs
 
+use crate::{
+    sync::{Arc, AtomicBool, AtomicU32, AtomicU64, OnceLock, Ordering, Weak},
+    tiers::entry::{Entry, Tier},
+};
 use hotevm_abi::{EntryPoint, LeaveRow, NativeFn};
 use hotevm_code::Executable;
 use hotevm_ir::LeaveReason;
-use revm::primitives::Bytes;
 
 /// Compiled code, mapped and ready.
 #[derive(Debug)]
@@ -15,22 +18,62 @@ pub(crate) struct NativeCode {
     /// Entry points other than the start, by pc.
     entries: Vec<EntryPoint>,
     leaves: Vec<LeaveRow>,
-    /// The bytecode; compared once with whatever claims to have its hash.
-    pub(crate) bytecode: Bytes,
+    pub(crate) tier: Tier,
+    /// Blocks in the profile that it was made from.
+    pub(crate) profile_blocks: u32,
+    /// EVM instructions that were compiled.
+    pub(crate) instructions: usize,
+    /// Bytes of machine code and constants.
+    pub(crate) bytes: usize,
+    /// The entry that it was published in; set before it can be seen there.
+    owner: OnceLock<Weak<Entry>>,
+    /// Set once, after the entry holds something else; read by executing threads, release and acquire.
+    is_replaced: AtomicBool,
+    /// Gas charged while this code ran, and the leaves out of its region by site: added to by executing threads, relaxed: hints.
+    gas: AtomicU64,
+    left: Box<[AtomicU32]>,
+    /// Set by the thread that asks for the next tier, so that it is asked for once; relaxed.
+    pub(crate) asked: AtomicBool,
+}
+
+/// What a compiler hands over.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) executable: Executable,
+    pub(crate) entries: Vec<EntryPoint>,
+    pub(crate) leaves: Vec<LeaveRow>,
+    pub(crate) instructions: usize,
+    pub(crate) bytes: usize,
+    /// Whether it was compiled here, and not taken from a store.
+    pub(crate) is_compiled: bool,
 }
 
 impl NativeCode {
     /// Puts the parts together. The first entry is the start.
-    pub(crate) fn new(executable: Executable, mut entries: Vec<EntryPoint>, leaves: Vec<LeaveRow>, bytecode: Bytes) -> Self {
-        entries.retain(|entry| entry.number != 0);
-        Self { executable, entries, leaves, bytecode }
+    pub(crate) fn new(mut parts: Parts, tier: Tier, profile_blocks: u32) -> Self {
+        parts.entries.retain(|entry| entry.number != 0);
+        let sites = if tier == Tier::Whole { 0 } else { parts.leaves.len() };
+        Self {
+            executable: parts.executable,
+            entries: parts.entries,
+            leaves: parts.leaves,
+            tier,
+            profile_blocks,
+            instructions: parts.instructions,
+            bytes: parts.bytes,
+            owner: OnceLock::new(),
+            is_replaced: AtomicBool::new(false),
+            gas: AtomicU64::new(0),
+            left: std::iter::repeat_with(AtomicU32::default).take(sites).collect(),
+            asked: AtomicBool::new(false),
+        }
     }
 
     /// The compiled function.
     pub(crate) fn function(&self) -> NativeFn {
         let pointer = self.executable.entry_pointer();
-        // SAFETY: the executable was linked from an object whose entry symbol has the type `NativeFn` (crate `llvm`, Z1), in
-        // this process or in one whose artifact was checked, and is mapped as long as `self` lives.
+        // SAFETY: the executable was linked from an object whose entry symbol has the type `NativeFn` (crate `llvm`, Z1), and is
+        // mapped as long as `self` lives.
         unsafe { std::mem::transmute::<*mut u8, NativeFn>(pointer.as_ptr()) }
     }
 
@@ -48,6 +91,52 @@ impl NativeCode {
     /// The row of a leave site.
     pub(crate) fn leave(&self, site: u32) -> Option<&LeaveRow> {
         self.leaves.get(site as usize)
+    }
+
+    /// Whether it holds a region only.
+    pub(crate) fn is_region(&self) -> bool {
+        self.tier != Tier::Whole
+    }
+
+    /// Says which entry it belongs to, before it is published there.
+    pub(crate) fn belongs_to(&self, entry: &Arc<Entry>) {
+        self.owner.get_or_init(|| Arc::downgrade(entry));
+    }
+
+    /// The entry that it belongs to.
+    pub(crate) fn owner(&self) -> Option<Arc<Entry>> {
+        self.owner.get().and_then(Weak::upgrade)
+    }
+
+    /// Whether the entry holds something else by now.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.is_replaced.load(Ordering::Acquire)
+    }
+
+    /// Marks it replaced; the gas it ran, and its counted leaves.
+    pub(crate) fn replace(&self) -> (u64, u64) {
+        self.is_replaced.store(true, Ordering::Release);
+        (self.gas(), self.left())
+    }
+
+    /// Gas charged so far while it ran.
+    pub(crate) fn gas(&self) -> u64 {
+        self.gas.load(Ordering::Relaxed)
+    }
+
+    /// Adds gas charged while it ran; the sum.
+    pub(crate) fn add_gas(&self, gas: u64) -> u64 {
+        self.gas.fetch_add(gas, Ordering::Relaxed).saturating_add(gas)
+    }
+
+    /// Counts a leave out of the region; how often that site was left at.
+    pub(crate) fn count_leave(&self, site: u32) -> u32 {
+        self.left.get(site as usize).map_or(0, |count| count.fetch_add(1, Ordering::Relaxed).saturating_add(1))
+    }
+
+    /// Leaves out of the region so far, all sites together.
+    pub(crate) fn left(&self) -> u64 {
+        self.left.iter().map(|count| u64::from(count.load(Ordering::Relaxed))).sum()
     }
 }
 

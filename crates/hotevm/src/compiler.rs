@@ -1,18 +1,15 @@
 //! The compiler behind the runtime: bytecode to code that can be entered.
 //!
-//! in   bytecode, a configuration
-//! out  [`NativeCode`], or the reason why the code stays interpreted; CPU time and bytes, counted
+//! in   bytecode, a configuration, a tier, the block starts of a region
+//! out  [`NativeCode`], or the reason why the code stays interpreted
 //!
 //! Without the feature `llvm` nothing compiles; what no artifact store has is interpreted.
 
-use crate::{
-    Config,
-    code::NativeCode,
-    configuration::{Configuration, Settings},
-};
+use crate::{Config, code::Parts, configuration::Settings, sync::Arc, tiers::entry::Tier};
 use hotevm_abi::{EntryPoint, LeaveRow};
 use hotevm_code::{CodeMemory, Image};
 use revm::primitives::Bytes;
+use std::fmt;
 
 /// Why code stays interpreted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +17,12 @@ pub enum Rejection {
     /// This build has no compiler.
     #[error("built without a compiler")]
     NoCompiler,
+    /// The runtime was told never to compile it.
+    #[error("on the deny-list")]
+    Denied,
+    /// The hash does not belong to the bytes.
+    #[error("the code hash is not that of the bytes")]
+    HashMismatch,
     /// The compiler panicked: a defect of it.
     #[error("the compiler panicked")]
     Panic,
@@ -38,6 +41,39 @@ pub enum Rejection {
     /// No executable memory.
     #[error("code memory: {0}")]
     Memory(String),
+    /// It was forgotten while it was compiled.
+    #[error("forgotten meanwhile")]
+    Forgotten,
+}
+
+impl Rejection {
+    /// Whether trying again gives the same.
+    pub(crate) const fn is_permanent(&self) -> bool {
+        matches!(self, Self::NoCompiler | Self::Denied | Self::Fork | Self::Middle(_))
+    }
+}
+
+/// What is to be compiled.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) bytecode: &'a Bytes,
+    pub(crate) settings: &'a Settings,
+    pub(crate) tier: Tier,
+    /// Where the blocks of the region start; none means all blocks.
+    pub(crate) region: Option<Vec<u32>>,
+    pub(crate) config: &'a Config,
+}
+
+/// What makes machine code of bytecode; tests of the runtime stand in for it.
+pub(crate) trait Compile: fmt::Debug + Send + Sync {
+    /// Whether it can compile at all.
+    fn is_available(&self) -> bool;
+
+    /// Compiles; may panic, which rejects the code.
+    fn compile(&self, request: &Request<'_>) -> Result<Parts, Rejection>;
+
+    /// Bytes of executable memory mapped now.
+    fn mapped_bytes(&self) -> usize;
 }
 
 /// Compiles code for one machine.
@@ -69,33 +105,18 @@ impl Compiler {
         Vec::new()
     }
 
-    /// Compiles a whole contract; also tells how many bytes of machine code it has.
-    pub(crate) fn compile(
-        &self,
-        bytecode: &Bytes,
-        configuration: &Configuration,
-        config: &Config,
-    ) -> Result<(NativeCode, usize), Rejection> {
-        let Linked { image, entries, leaves, dumps } = self.link(bytecode, &configuration.settings, config)?;
-        let executable = self.memory.load(&image).map_err(|error| Rejection::Memory(error.to_string()))?;
-        if let Some(directory) = &config.dump_dir {
-            let layout = hotevm_code::layout_text(&image, Some(&executable)).into_bytes();
-            dump_files(directory, bytecode, dumps.into_iter().chain([("70-layout.txt".to_owned(), layout)]));
-        }
-        let bytes = image.bytes.len();
-        Ok((NativeCode::new(executable, entries, leaves, bytecode.clone()), bytes))
-    }
-
-    /// Compiles a whole contract to an image that can be mapped anywhere.
+    /// Compiles to an image that can be mapped anywhere.
     #[cfg(not(feature = "llvm"))]
-    pub(crate) fn link(&self, _bytecode: &Bytes, _settings: &Settings, _config: &Config) -> Result<Linked, Rejection> {
+    pub(crate) fn link(&self, _request: &Request<'_>) -> Result<Linked, Rejection> {
         Err(Rejection::NoCompiler)
     }
 
-    /// Compiles a whole contract to an image that can be mapped anywhere.
+    /// Compiles to an image that can be mapped anywhere.
     #[cfg(feature = "llvm")]
-    pub(crate) fn link(&self, bytecode: &Bytes, settings: &Settings, config: &Config) -> Result<Linked, Rejection> {
-        let ir_config = settings.compiler_config(config).ok_or(Rejection::Fork)?;
+    pub(crate) fn link(&self, request: &Request<'_>) -> Result<Linked, Rejection> {
+        let Request { bytecode, settings, config, .. } = *request;
+        let mut ir_config = settings.compiler_config(config).ok_or(Rejection::Fork)?;
+        ir_config.region.clone_from(&request.region);
         let dump = config.dump_dir.is_some();
         #[cfg_attr(not(feature = "planted-faults"), expect(unused_mut, reason = "only a planted fault changes the function"))]
         let mut compiled = hotevm_ir::compile(bytecode, &ir_config, dump)?;
@@ -103,10 +124,10 @@ impl Compiler {
         if let Some(fault) = config.planted_fault {
             fault(&mut compiled.function);
         }
-        let optimisation = match config.optimisation {
-            crate::Optimisation::None => hotevm_llvm::Optimisation::None,
-            crate::Optimisation::Fast => hotevm_llvm::Optimisation::Fast,
-            crate::Optimisation::Full => hotevm_llvm::Optimisation::Full,
+        let optimisation = match (request.tier, config.optimisation) {
+            (_, crate::Optimisation::None) => hotevm_llvm::Optimisation::None,
+            (Tier::Native1, _) | (_, crate::Optimisation::Fast) => hotevm_llvm::Optimisation::Fast,
+            (Tier::Native2 | Tier::Whole, crate::Optimisation::Full) => hotevm_llvm::Optimisation::Full,
         };
         let output =
             hotevm_llvm::compile(&compiled.function, &self.target, optimisation, &ir_config.limits, ir_config.verify, dump)
@@ -115,7 +136,36 @@ impl Compiler {
             hotevm_code::link(&output.object, hotevm_llvm::ENTRY_SYMBOL).map_err(|error| Rejection::Link(error.to_string()))?;
         let texts = compiled.dumps.into_iter().map(|(name, text)| (name, text.into_bytes()));
         let dumps = texts.chain(output.dumps).collect();
-        Ok(Linked { image, entries: output.entries, leaves: output.leaves, dumps })
+        let (entries, leaves) = (output.entries, output.leaves);
+        Ok(Linked { image, entries, leaves, instructions: compiled.instructions, dumps })
+    }
+
+    /// Compiles and maps.
+    fn load(&self, request: &Request<'_>) -> Result<Parts, Rejection> {
+        let Linked { image, entries, leaves, instructions, dumps } = self.link(request)?;
+        let executable = self.memory.load(&image).map_err(|error| Rejection::Memory(error.to_string()))?;
+        if let Some(directory) = &request.config.dump_dir {
+            let layout = hotevm_code::layout_text(&image, Some(&executable)).into_bytes();
+            dump_files(directory, request.bytecode, dumps.into_iter().chain([("70-layout.txt".to_owned(), layout)]));
+        }
+        Ok(Parts { executable, entries, leaves, instructions, bytes: image.bytes.len(), is_compiled: true })
+    }
+}
+
+impl Compile for Arc<Compiler> {
+    fn is_available(&self) -> bool {
+        crate::native_available()
+    }
+
+    fn mapped_bytes(&self) -> usize {
+        self.memory.mapped_bytes()
+    }
+
+    fn compile(&self, request: &Request<'_>) -> Result<Parts, Rejection> {
+        match &request.config.store {
+            Some(store) if request.tier == Tier::Whole => self.stored(store.as_ref(), request),
+            _ => self.load(request),
+        }
     }
 }
 
@@ -125,6 +175,8 @@ pub(crate) struct Linked {
     pub(crate) image: Image,
     pub(crate) entries: Vec<EntryPoint>,
     pub(crate) leaves: Vec<LeaveRow>,
+    /// EVM instructions that were compiled.
+    pub(crate) instructions: usize,
     /// Text of every stage so far, by file name; empty unless asked for.
     pub(crate) dumps: Vec<(String, Vec<u8>)>,
 }

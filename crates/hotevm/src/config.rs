@@ -5,7 +5,8 @@
 
 use crate::sync::Arc;
 use hotevm_store::ArtifactStore;
-use std::{fmt, path::PathBuf, str::FromStr};
+use revm::primitives::B256;
+use std::{collections::HashSet, fmt, path::PathBuf, str::FromStr};
 
 /// A name that is not one of a closed list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,12 +92,77 @@ pub struct Config {
     /// Spoils every function before machine code is made of it, so that tests can show that they would notice.
     #[cfg(feature = "planted-faults")]
     pub planted_fault: Option<fn(&mut hotevm_ir::Function)>,
+    /// Whether the runtime starts enabled. A disabled one starts no threads and interprets everything.
+    pub enabled: bool,
+    /// Threads that compile; with none, whoever puts a job into the queue does it (presets `test` and `stress`).
+    pub workers: usize,
+    /// Codes that are never compiled, by hash.
+    pub deny: HashSet<B256>,
+    /// When codes change tiers, and what the runtime may take.
+    pub tuning: Tuning,
+}
+
+/// Declares the tuning table: name, type, value in presets development, production, stress (test takes development's), meaning.
+macro_rules! tuning {
+    ($($(#[$meta:meta])* $name:ident: $type:ty = $development:expr, $production:expr, $stress:expr;)*) => {
+        /// When codes change tiers, and what the runtime may take.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Tuning { $($(#[$meta])* pub $name: $type,)* }
+
+        impl Tuning {
+            /// The values of a preset.
+            pub fn preset(preset: Preset) -> Self {
+                match preset {
+                    Preset::Development | Preset::Test => Self { $($name: $development,)* },
+                    Preset::Production => Self { $($name: $production,)* },
+                    Preset::Stress => Self { $($name: $stress,)* },
+                }
+            }
+        }
+    };
+}
+
+tuning! {
+    /// Gas spent in a code before its blocks are noted.
+    warm_gas: u64 = 4_000, 100_000, 1;
+    /// Time that native code would have saved so far, over the estimated time of compiling, at which a code is compiled.
+    eagerness: f64 = 0.002, 0.5, 0.0;
+    /// Leaves at one site out of a region before it is compiled again; doubles with every compilation of the code.
+    grow_leaves: u32 = 16, 64, 1;
+    /// Compilations of one code after which its region is left as it is.
+    compilations_max: u32 = 12, 8, 6;
+    /// Frames of a code that are watched before it is compiled; later ones only add heat.
+    watched_frames_max: u32 = 256, 256, 1 << 20;
+    /// Frames between two random demotions; 0 for none.
+    demote_every: u64 = 0, 0, 101;
+    /// Codes with an entry.
+    entries_max: usize = 1 << 16, 1 << 16, 1 << 16;
+    /// Slots of the table of codes without an entry.
+    seen_len: usize = 1 << 14, 1 << 16, 1 << 4;
+    /// Bytes of all profiles.
+    profile_bytes_max: usize = 64 << 20, 64 << 20, 64 << 20;
+    /// Jobs that wait.
+    queue_len_max: usize = 1024, 1024, 1024;
+    /// Bytes of machine code before the least recently used gives way.
+    code_bytes_max: u64 = 512 << 20, 512 << 20, 512 << 20;
+    /// CPU time of compiling, per time.
+    compile_cpu_share: f64 = 2.0, 0.5, 1e6;
+    /// Seconds without use after which code is dropped.
+    idle_s: u32 = 3600, 3600, 3600;
+    /// Seconds before a rejected code is tried again; doubles with every rejection.
+    retry_s: u32 = 60, 600, 1;
+    /// Seconds that shutting down waits for jobs that run.
+    shutdown_s: u32 = 5, 5, 5;
 }
 
 impl Config {
     /// The settings of a preset.
     pub fn preset(preset: Preset) -> Self {
-        Self { preset, ..Self::default() }
+        let workers = match preset {
+            Preset::Development | Preset::Production => 1,
+            Preset::Test | Preset::Stress => 0,
+        };
+        Self { preset, workers, tuning: Tuning::preset(preset), ..Self::default() }
     }
 }
 
@@ -113,6 +179,10 @@ impl Default for Config {
             store: None,
             #[cfg(feature = "planted-faults")]
             planted_fault: None,
+            enabled: true,
+            workers: 1,
+            deny: HashSet::new(),
+            tuning: Tuning::preset(Preset::Development),
         }
     }
 }

@@ -57,6 +57,7 @@ impl Settings {
             force_leaves: config.force_leaves,
             verify: cfg!(debug_assertions),
             limits: config.limits,
+            region: None,
         })
     }
 }
@@ -71,6 +72,11 @@ pub(crate) struct Configurations {
 }
 
 impl Configurations {
+    /// The numbers given so far.
+    pub(crate) fn numbers(&self) -> std::ops::Range<u64> {
+        0..self.next.load(Ordering::Relaxed)
+    }
+
     /// The configuration for these settings.
     pub(crate) fn get(&self, settings: Settings) -> Arc<Configuration> {
         let make = |settings: Settings| Arc::new(Configuration { number: self.next.fetch_add(1, Ordering::Relaxed), settings });

@@ -71,10 +71,11 @@ impl Input {
 
     fn row(&self) -> usize {
         let mixed = self.limbs.iter().zip(MIX).fold(u64::from(self.len), |sum, (limb, mix)| {
-            // The high half of a product depends on all bits of the limb.
-            sum.wrapping_add((limb ^ limb >> 32).wrapping_mul(mix))
+            // Both halves of the product together depend on all bits of the limb.
+            let product = u128::from(*limb) * u128::from(mix);
+            sum.wrapping_add(product as u64 ^ (product >> 64) as u64)
         });
-        (mixed >> 32) as usize % ROWS
+        (mixed ^ mixed >> 32) as usize % ROWS
     }
 }
 

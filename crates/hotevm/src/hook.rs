@@ -4,51 +4,60 @@
 //! out  the next action, as revm's own loop would make it
 //!
 //! ```text
-//! frame starts -> init code, not legacy, unavailable ------------------> interpreter
-//!              -> cache (bytecode address) -> map (hash, configuration) -> no code: interpreter
-//!              -> code: native run -> action: done
-//!                                  -> leave: interpreter, and back at entry points
+//! frame starts -> init code, not legacy, unavailable, disabled ---------> interpreter
+//!              -> cache (bytecode address) -> map (hash, configuration) -> cold, warm or native: `run`
 //! ```
 //!
 //! J1  Nothing is allocated until the first frame runs, and nothing on a hit.
 //! J2  Code is used for a frame only after its bytes were compared with the frame's.
-//! J3  After a leave at least one instruction is interpreted before native code is entered again.
+
+mod run;
+mod tables;
 
 use crate::{
     activation::{Activation, Activations, Running},
-    builtins::HostState,
     code::NativeCode,
-    config::Instructions,
+    config::{Instructions, Preset},
     configuration::{Configuration, Settings},
     hashes::Hashes,
-    native::{self, RunEnd},
-    runtime::{Found, Runtime},
+    runtime::Runtime,
     statistics::{Deltas, Interpreted},
     sync::{Arc, Ordering},
+    tiers::{
+        Found,
+        entry::{Entry, Stage},
+    },
 };
-use hotevm_ir::LeaveReason;
 use revm::{
     bytecode::Bytecode,
     context::{Cfg, ContextTr},
     handler::{EthFrame, FrameData},
-    interpreter::{
-        CallScheme, FrameInput, GasTable, Host, Instruction, InstructionContext, InstructionExecResult, InstructionResult,
-        InstructionTable, InterpreterAction,
-        interpreter::EthInterpreter,
-        interpreter_types::{Jumps, LoopControl},
-    },
+    interpreter::{CallScheme, FrameInput, GasTable, Host, InstructionTable, InterpreterAction, interpreter::EthInterpreter},
+    primitives::Bytes,
 };
+use run::Run;
+use tables::{Tables, note_changes};
 
-const JUMPDEST: u8 = 0x5b;
 /// Slots of the cache in front of the map.
 const CACHE_LEN: usize = 64;
-/// Leaves after which a frame stays in the interpreter until its next call.
-const LEAVES_MAX: u32 = 8;
+
+/// What is known of a bytecode.
+#[derive(Debug)]
+enum Known {
+    /// It has code.
+    Code(Arc<NativeCode>),
+    /// It has an entry.
+    Entry(Arc<Entry>),
+    /// It had no entry when so many were made.
+    Nothing(u64),
+    /// Its hash is not that of its bytes.
+    HashMismatch,
+}
 
 /// A slot of the cache: the bytecode is held, so that its address means nothing else meanwhile.
 #[derive(Debug, Default)]
 struct CacheSlot {
-    held: Option<(Bytecode, Result<Arc<NativeCode>, Interpreted>)>,
+    held: Option<(Bytecode, Known)>,
 }
 
 /// State that is made when the first frame runs.
@@ -56,11 +65,15 @@ struct Prepared<CTX: Host> {
     configuration: Arc<Configuration>,
     /// The instruction table as it was when last looked at, to notice changes.
     snapshot: Box<InstructionTable<EthInterpreter, CTX>>,
-    /// The same with a JUMPDEST that stops the loop; made at the first leave.
-    watching: Option<Box<InstructionTable<EthInterpreter, CTX>>>,
+    /// The same with stops.
+    tables: Tables<CTX>,
     /// Opcodes declared custom, and those found changed.
     custom: [u64; 4],
     cache: Box<[CacheSlot; CACHE_LEN]>,
+    /// `Tiers::changes` as it was when the cache was last swept.
+    changes: u64,
+    /// Why frames are interpreted, all of them.
+    off: Option<Interpreted>,
 }
 
 /// What an EVM needs for native code.
@@ -91,7 +104,7 @@ impl<CTX: Host> Hook<CTX> {
 
     /// Hands the counters over.
     pub(crate) fn flush(&mut self) {
-        self.runtime.shared.counters.add(&self.deltas);
+        self.runtime.tiers.counters.add(&self.deltas);
         self.deltas = Deltas::empty();
     }
 
@@ -110,7 +123,7 @@ impl<CTX: Host> Drop for Hook<CTX> {
     fn drop(&mut self) {
         self.flush();
         if let Some(hashes) = self.hashes.take() {
-            self.runtime.shared.spare_hashes.put(hashes);
+            self.runtime.tiers.spare_hashes.put(hashes);
         }
     }
 }
@@ -121,7 +134,14 @@ impl<CTX: ContextTr> Hook<CTX> {
         self.is_checked = true;
         let (spec, gas_params) = (context.cfg().spec().into(), context.cfg().gas_params());
         let mut custom = self.instructions.words();
+        let off = if !self.runtime.tiers.compiler.is_available() {
+            Some(Interpreted::Unavailable)
+        } else {
+            (!self.runtime.tiers.is_enabled()).then_some(Interpreted::Disabled)
+        };
         if let Some(prepared) = &mut self.prepared {
+            prepared.off = off;
+            prepared.sweep(self.runtime.tiers.changes.load(Ordering::Acquire));
             custom = prepared.custom;
             note_changes(&prepared.snapshot, table, &mut custom);
             let settings = &prepared.configuration.settings;
@@ -135,11 +155,13 @@ impl<CTX: ContextTr> Hook<CTX> {
         }
         let settings = Settings { spec, gas_table: *gas_table, gas_params: gas_params.clone(), custom };
         self.prepared = Some(Prepared {
-            configuration: self.runtime.shared.configurations.get(settings),
+            configuration: self.runtime.tiers.configurations.get(settings),
             snapshot: Box::new(*table),
-            watching: None,
+            tables: Tables::none(),
             custom,
             cache: Box::new(std::array::from_fn(|_| CacheSlot::default())),
+            changes: self.runtime.tiers.changes.load(Ordering::Acquire),
+            off,
         });
     }
 
@@ -159,18 +181,21 @@ impl<CTX: ContextTr> Hook<CTX> {
             }
             self.start(frame, &mut activation);
         }
-        let action = match activation.running.clone() {
-            Running::Native(code) => {
-                let mut run = Run { hook: self, frame, context, table, gas_table, activation: &mut activation };
-                run.native(&code)
-            }
-            Running::Fresh | Running::Interpreted => {
-                let before = frame.interpreter.gas.remaining();
-                let action = frame.interpreter.run_plain(table, gas_table, context);
-                self.count(&activation, before, frame.interpreter.gas.remaining(), Some(&action), false);
-                action
-            }
+        let running = std::mem::replace(&mut activation.running, Running::Interpreted);
+        let Some(prepared) = &mut self.prepared else { return frame.interpreter.run_plain(table, gas_table, context) };
+        let mut run = Run {
+            tiers: &self.runtime.tiers,
+            prepared,
+            hashes: &mut self.hashes,
+            deltas: &mut self.deltas,
+            frame,
+            context,
+            table,
+            gas_table,
+            activation: &mut activation,
+            spent: 0,
         };
+        let action = run.run(running);
         if matches!(action, InterpreterAction::NewFrame(_)) {
             self.activations.put(index, activation);
         }
@@ -188,47 +213,108 @@ impl<CTX: ContextTr> Hook<CTX> {
             Err(Interpreted::InitCode)
         } else if !bytecode.is_legacy() {
             Err(Interpreted::NotLegacy)
-        } else if !crate::native_available() && self.runtime.config().store.is_none() {
-            Err(Interpreted::Unavailable)
         } else {
             self.look_up(frame)
         };
-        activation.running = match found {
-            Ok(code) => Running::Native(code),
-            Err(reason) => {
-                self.deltas.interpreted[reason as usize] += 1;
-                Running::Interpreted
-            }
+        let reason = match &found {
+            Ok(Running::Cold) => Some(Interpreted::Cold),
+            Ok(Running::Warm(_)) => Some(Interpreted::Watched),
+            Ok(_) => None,
+            Err(reason) => Some(*reason),
         };
+        if let Some(reason) = reason {
+            self.deltas.interpreted[reason as usize] += 1;
+        }
+        activation.running = found.unwrap_or(Running::Interpreted);
     }
 
-    /// Finds the code of a frame: in the cache by the bytecode's address, else in the map by hash.
-    fn look_up(&mut self, frame: &EthFrame<EthInterpreter>) -> Result<Arc<NativeCode>, Interpreted> {
-        let Some(prepared) = &mut self.prepared else { return Err(Interpreted::NotCompiled) };
+    /// Finds what there is for a frame: in the cache by the bytecode's address, else in the map by hash.
+    fn look_up(&mut self, frame: &EthFrame<EthInterpreter>) -> Result<Running, Interpreted> {
+        let Some(prepared) = &mut self.prepared else { return Err(Interpreted::Unavailable) };
+        if let Some(reason) = prepared.off {
+            return Err(reason);
+        }
+        let tiers = &self.runtime.tiers;
         let bytecode: &Bytecode = &frame.interpreter.bytecode;
         let address = bytecode.bytecode_ptr() as usize;
         let slot = &mut prepared.cache[(address >> 4) % CACHE_LEN];
-        if let Some((held, code)) = &slot.held
-            && held.bytecode_ptr() as usize == address
-            && held.len() == bytecode.len()
-        {
-            return code.clone();
-        }
-        let Some(hash) = frame.interpreter.bytecode.hash() else { return Err(Interpreted::NotCompiled) };
-        let original = || bytecode.original_bytes();
-        let found = match self.runtime.shared.code((hash, prepared.configuration.number), original, &prepared.configuration) {
-            Found::Nothing => return Err(Interpreted::NotCompiled),
-            Found::HashMismatch => Err(Interpreted::HashMismatch),
-            Found::Rejected => Err(Interpreted::Rejected),
-            Found::Code(code) if !is_same(&code.bytecode, bytecode.original_byte_slice()) => Err(Interpreted::HashMismatch),
-            Found::Code(code) => Ok(code),
+        let made = tiers.made.load(Ordering::Acquire);
+        let held = slot.held.take().filter(|(held, _)| held.bytecode_ptr() as usize == address && held.len() == bytecode.len());
+        let known = held.and_then(|(_, known)| match known {
+            // Preset `stress` wants to see every frame that starts.
+            Known::Code(code) if code.is_replaced() || tiers.config.preset == Preset::Stress => code.owner().map(Known::Entry),
+            Known::Nothing(then) if then != made => None,
+            Known::Entry(entry) if entry.stage() == Stage::Gone => None,
+            known => Some(known),
+        });
+        let known = match known {
+            Some(known) => known,
+            None => {
+                let Some(hash) = frame.interpreter.bytecode.hash() else { return Err(Interpreted::HashMismatch) };
+                let key = (hash, prepared.configuration.number);
+                match tiers.find(key, || bytecode.original_bytes(), &prepared.configuration) {
+                    Found::Nothing => Known::Nothing(made),
+                    Found::HashMismatch => Known::HashMismatch,
+                    Found::Entry(entry) if !same_bytes(&entry.bytecode, bytecode.original_byte_slice()) => Known::HashMismatch,
+                    Found::Entry(entry) => Known::Entry(entry),
+                }
+            }
         };
-        slot.held = Some((bytecode.clone(), found.clone()));
-        found
+        let (known, running) = resolve(known, |entry| tiers.start(entry));
+        slot.held = Some((bytecode.clone(), known));
+        running
     }
+}
 
-    /// Counts the gas charged between two points of a frame.
-    fn count(&mut self, activation: &Activation, before: u64, after: u64, action: Option<&InterpreterAction>, native: bool) {
+impl<CTX: Host> Prepared<CTX> {
+    /// Lets go of what was replaced or removed.
+    fn sweep(&mut self, changes: u64) {
+        if self.changes == changes {
+            return;
+        }
+        self.changes = changes;
+        for slot in self.cache.iter_mut() {
+            slot.held.take_if(|(_, known)| match known {
+                Known::Code(code) => code.is_replaced(),
+                Known::Entry(entry) => entry.stage() == Stage::Gone,
+                Known::Nothing(_) | Known::HashMismatch => false,
+            });
+        }
+    }
+}
+
+/// What a frame runs, by what is known of its code; and what is known by then.
+fn resolve(known: Known, start: impl FnOnce(&Arc<Entry>)) -> (Known, Result<Running, Interpreted>) {
+    match known {
+        Known::Code(code) => (Known::Code(code.clone()), Ok(Running::Native(code))),
+        Known::Nothing(made) => (Known::Nothing(made), Ok(Running::Cold)),
+        Known::HashMismatch => (Known::HashMismatch, Err(Interpreted::HashMismatch)),
+        Known::Entry(entry) => {
+            start(&entry);
+            match (entry.code(), entry.stage()) {
+                (Some(code), _) => (Known::Code(code.clone()), Ok(Running::Native(code))),
+                (None, Stage::Rejected) => (Known::Entry(entry), Err(Interpreted::Rejected)),
+                (None, _) => (Known::Entry(entry.clone()), Ok(Running::Warm(entry))),
+            }
+        }
+    }
+}
+
+/// Whether two byte strings are the same; mostly they are the same in memory.
+fn same_bytes(one: &Bytes, other: &[u8]) -> bool {
+    std::ptr::eq(one.as_ptr(), other.as_ptr()) && one.len() == other.len() || **one == *other
+}
+
+impl Deltas {
+    /// Counts the gas charged between two points of a frame; how much it is.
+    fn count(
+        &mut self,
+        activation: &Activation,
+        before: u64,
+        after: u64,
+        action: Option<&InterpreterAction>,
+        native: bool,
+    ) -> u64 {
         let spent = match action {
             // What a halt burns counts nowhere.
             Some(InterpreterAction::Return(result)) if result.is_halt() => {
@@ -241,22 +327,18 @@ impl<CTX: ContextTr> Hook<CTX> {
             Some(InterpreterAction::NewFrame(input)) => before.wrapping_sub(after).wrapping_sub(handed_over(input)),
             _ => before.wrapping_sub(after),
         };
-        self.deltas.gas += spent;
+        self.gas += spent;
         if activation.eligible {
-            self.deltas.eligible_gas += spent;
+            self.eligible_gas += spent;
         }
         if activation.init_code {
-            self.deltas.init_code_gas += spent;
+            self.init_code_gas += spent;
         }
         if native {
-            self.deltas.native_gas += spent;
+            self.native_gas += spent;
         }
+        spent
     }
-}
-
-/// Whether two codes are equal; the same bytes in memory are.
-fn is_same(compiled: &[u8], own: &[u8]) -> bool {
-    std::ptr::eq(compiled, own) || compiled == own
 }
 
 /// Gas that a call or create hands to its frame out of the caller's; a value transfer's stipend comes on top of it.
@@ -273,177 +355,3 @@ fn handed_over(input: &FrameInput) -> u64 {
 
 /// Gas that comes with a value transfer (Yellow Paper, G_callstipend).
 const CALL_STIPEND: u64 = 2300;
-
-/// Opcodes whose function is another than in the snapshot are custom from now on.
-fn note_changes<CTX: Host>(
-    snapshot: &InstructionTable<EthInterpreter, CTX>,
-    table: &InstructionTable<EthInterpreter, CTX>,
-    custom: &mut [u64; 4],
-) {
-    // SAFETY: an `Instruction` is one function pointer: without padding, and readable as an address.
-    let (old, new) = unsafe { (addresses(snapshot), addresses(table)) };
-    if old == new {
-        return;
-    }
-    for opcode in (0..256).filter(|opcode| old[*opcode] != new[*opcode]) {
-        custom[opcode / 64] |= 1 << (opcode % 64);
-    }
-}
-
-/// The addresses of a table's functions.
-///
-/// # Safety
-/// `Instruction` must be one pointer in size.
-unsafe fn addresses<CTX: Host>(table: &InstructionTable<EthInterpreter, CTX>) -> &[usize; 256] {
-    const { assert!(size_of::<Instruction<EthInterpreter, ()>>() == size_of::<usize>()) };
-    // SAFETY: same size and alignment, checked above; every bit pattern of a pointer is a valid address.
-    unsafe { &*std::ptr::from_ref(table).cast() }
-}
-
-/// One run of a frame.
-struct Run<'a, CTX: ContextTr> {
-    hook: &'a mut Hook<CTX>,
-    frame: &'a mut EthFrame<EthInterpreter>,
-    context: &'a mut CTX,
-    table: &'a InstructionTable<EthInterpreter, CTX>,
-    gas_table: &'a GasTable,
-    activation: &'a mut Activation,
-}
-
-impl<CTX: ContextTr> Run<'_, CTX> {
-    /// Runs natively where that is possible, else in the interpreter, until the next action.
-    fn native(&mut self, code: &NativeCode) -> InterpreterAction {
-        let mut entry = self.first_entry(code);
-        loop {
-            let Some(number) = entry else {
-                self.hook.deltas.interpreted[Interpreted::NoEntry as usize] += 1;
-                return self.interpret();
-            };
-            let end = self.native_run(code, number);
-            match end {
-                RunEnd::Action => return self.frame.interpreter.take_next_action(),
-                RunEnd::Reenter => entry = self.entry_here(code),
-                RunEnd::Leave(reason) => {
-                    self.hook.deltas.leaves[reason as usize] += 1;
-                    self.activation.leaves += 1;
-                    if !self.comes_back(reason) {
-                        return self.interpret();
-                    }
-                    match self.watch(code) {
-                        Ok(number) => entry = Some(number),
-                        Err(action) => return action,
-                    }
-                }
-            }
-        }
-    }
-
-    /// The entry to begin this run at: the start, or behind the call that the frame suspended at.
-    fn first_entry(&mut self, code: &NativeCode) -> Option<u32> {
-        if !self.activation.native && self.frame.interpreter.bytecode.pc() == 0 {
-            return Some(0);
-        }
-        self.activation.leaves = 0;
-        self.entry_here(code)
-    }
-
-    /// The entry at the interpreter's pc, if its guards hold.
-    fn entry_here(&self, code: &NativeCode) -> Option<u32> {
-        let interpreter = &self.frame.interpreter;
-        code.entry_at(interpreter.bytecode.pc(), interpreter.stack.len(), interpreter.memory.len())
-    }
-
-    fn native_run(&mut self, code: &NativeCode, entry: u32) -> RunEnd {
-        if !self.activation.native {
-            self.activation.native = true;
-            self.hook.deltas.native_frames += 1;
-        }
-        self.hook.deltas.native_runs += 1;
-        let before = self.frame.interpreter.gas.remaining();
-        let leave_mask = self.hook.runtime.shared.leave_mask.load(Ordering::Relaxed);
-        let spare = &self.hook.runtime.shared.spare_hashes;
-        let mut host = HostState {
-            interpreter: &mut self.frame.interpreter,
-            context: &mut *self.context,
-            instructions: self.table,
-            gas_table: self.gas_table,
-            hashes: self.hook.hashes.get_or_insert_with(|| spare.take()),
-            panic: None,
-            table_call_gas: 0,
-        };
-        let end = native::run(&mut host, code, entry, leave_mask);
-        self.hook.deltas.table_call_gas += host.table_call_gas;
-        let after = self.frame.interpreter.gas.remaining();
-        let action = self.frame.interpreter.bytecode.action();
-        self.hook.count(self.activation, before, after, action.as_ref(), true);
-        end
-    }
-
-    /// Whether the frame may return to native code after a leave.
-    fn comes_back(&self, reason: LeaveReason) -> bool {
-        let is_final = matches!(reason, LeaveReason::Gas | LeaveReason::Stack | LeaveReason::Invalid | LeaveReason::Revert);
-        !is_final && (self.activation.leaves < LEAVES_MAX || self.hook.runtime.shared.config.force_leaves)
-    }
-
-    /// Interprets until the next action.
-    fn interpret(&mut self) -> InterpreterAction {
-        let before = self.frame.interpreter.gas.remaining();
-        let action = self.frame.interpreter.run_plain(self.table, self.gas_table, self.context);
-        self.hook.count(self.activation, before, self.frame.interpreter.gas.remaining(), Some(&action), false);
-        action
-    }
-
-    /// Interprets until an entry point at a JUMPDEST, or the next action.
-    fn watch(&mut self, code: &NativeCode) -> Result<u32, InterpreterAction> {
-        let before = self.frame.interpreter.gas.remaining();
-        let end = self.watch_loop(code);
-        let after = self.frame.interpreter.gas.remaining();
-        self.hook.count(self.activation, before, after, end.as_ref().err(), false);
-        end
-    }
-
-    fn watch_loop(&mut self, code: &NativeCode) -> Result<u32, InterpreterAction> {
-        let table = self.table;
-        let watching = match &mut self.hook.prepared {
-            Some(prepared) if !is_set(&prepared.custom, JUMPDEST) => {
-                &**prepared.watching.get_or_insert_with(|| Box::new(watching_table(table)))
-            }
-            _ => return Err(self.frame.interpreter.run_plain(table, self.gas_table, self.context)),
-        };
-        let interpreter = &mut self.frame.interpreter;
-        // J3: the instruction of the leave itself, whatever it is.
-        let mut result = interpreter.step(table, self.gas_table, self.context);
-        loop {
-            if let Err(error) = result {
-                let is_watched = error == InstructionResult::Suspend && interpreter.bytecode.action().is_none();
-                if !is_watched {
-                    if interpreter.bytecode.action().is_none() {
-                        interpreter.halt(error);
-                    }
-                    return Err(interpreter.take_next_action());
-                }
-                let pc = interpreter.bytecode.pc() - 1;
-                if let Some(entry) = code.entry_at(pc, interpreter.stack.len(), interpreter.memory.len()) {
-                    interpreter.bytecode.absolute_jump(pc);
-                    interpreter.gas.erase_cost(u64::from(self.gas_table[usize::from(JUMPDEST)]));
-                    return Ok(entry);
-                }
-            }
-            result = interpreter.step(watching, self.gas_table, self.context);
-        }
-    }
-}
-
-fn is_set(words: &[u64; 4], opcode: u8) -> bool {
-    words[usize::from(opcode / 64)] >> (opcode % 64) & 1 == 1
-}
-
-/// The EVM's own table with a JUMPDEST that stops the loop without an action.
-fn watching_table<CTX: Host>(table: &InstructionTable<EthInterpreter, CTX>) -> InstructionTable<EthInterpreter, CTX> {
-    fn stop<CTX: Host>(_: InstructionContext<'_, CTX, EthInterpreter>) -> InstructionExecResult {
-        Err(InstructionResult::Suspend)
-    }
-    let mut watching = *table;
-    watching[usize::from(JUMPDEST)] = Instruction::new(stop::<CTX>);
-    watching
-}

@@ -15,7 +15,6 @@ mod code;
 mod compiler;
 mod config;
 mod configuration;
-mod entry;
 mod evm;
 mod hashes;
 mod hook;
@@ -23,16 +22,21 @@ mod native;
 mod runtime;
 mod statistics;
 mod sync;
+mod tiers;
 
 pub use alloy::{HotEthEvm, HotEvmFactory};
 pub use artifacts::{Preload, Preloaded, Taken};
 pub use compiler::Rejection;
-pub use config::{Config, Instructions, Optimisation, ParseError, Preset};
+pub use config::{Config, Instructions, Optimisation, ParseError, Preset, Tuning};
 pub use evm::HotEvm;
 pub use hotevm_ir::Limits;
 pub use hotevm_store as store;
 pub use runtime::Runtime;
 pub use statistics::Statistics;
+pub use tiers::{
+    ContractReport,
+    entry::{Stage, Tier},
+};
 
 /// Whether this build can compile: false without the feature `llvm`, where only code of an artifact store runs natively.
 pub const fn native_available() -> bool {

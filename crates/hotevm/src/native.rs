@@ -23,8 +23,8 @@ use revm::{
 pub(crate) enum RunEnd {
     /// revm's next action is set.
     Action,
-    /// Continue in the interpreter.
-    Leave(LeaveReason),
+    /// Continue in the interpreter; the site that native code left at.
+    Leave(LeaveReason, u32),
     /// A step of the interpreter was executed.
     Reenter,
 }
@@ -48,9 +48,9 @@ pub(crate) fn run<CTX: Host>(host: &mut HostState<'_, CTX>, code: &NativeCode, e
         Some(Status::Reenter) => RunEnd::Reenter,
         Some(Status::Panic) | None => match host.panic.take() {
             Some(payload) => std::panic::resume_unwind(payload),
-            None => RunEnd::Leave(LeaveReason::TableCall),
+            None => RunEnd::Leave(LeaveReason::TableCall, SITE_IN_PLACE),
         },
-        Some(Status::Leave) => RunEnd::Leave(give_back(host, code, &mut frame)),
+        Some(Status::Leave) => RunEnd::Leave(give_back(host, code, &mut frame), frame.site),
     }
 }
 

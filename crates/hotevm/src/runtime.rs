@@ -1,151 +1,175 @@
-//! The runtime: what all EVMs of a process share.
+//! The runtime: a handle to what all EVMs of a process share.
 //!
-//! in   settings; code that EVMs meet or that is compiled in advance
-//! out  a cheap handle to compiled code and counters
+//! in   settings; calls by hand
+//! out  compiled code and counters, through [`Tiers`]
+//!
+//! H1  No call by hand makes an executing thread wait: they take the locks of workers, never one that a frame needs.
+//! H2  The last handle to be dropped shuts the workers down. EVMs hold handles, workers do not.
 
 use crate::{
-    code::NativeCode,
     compiler::{Compiler, Rejection},
-    config::{Config, Instructions, Preset},
-    configuration::{Configuration, Configurations, Settings},
-    entry::{Entry, Key},
-    hashes::SpareHashes,
-    statistics::{Counters, Deltas, Statistics},
-    sync::{Arc, AtomicU64, Ordering},
+    config::{Config, Instructions},
+    configuration::Settings,
+    statistics::Statistics,
+    sync::{Arc, Ordering},
+    tiers::{
+        ContractReport, Tiers,
+        entry::{Entry, Tier},
+    },
 };
-use dashmap::DashMap;
-use revm::primitives::{Bytes, hardfork::SpecId, keccak256};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use revm::primitives::{B256, Bytes, hardfork::SpecId, keccak256};
+use std::time::Duration;
 
 /// A handle to the compiled code and the counters that EVMs share; cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct Runtime {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) tiers: Arc<Tiers>,
+    /// What makes artifacts; none over a compiler that stands in for it.
+    pub(crate) compiler: Option<Arc<Compiler>>,
+    /// What all handles share and workers do not (H2).
+    _handles: Arc<Handles>,
 }
 
-/// What the runtime has for a code.
+/// Shuts the workers down when the last handle goes.
 #[derive(Debug)]
-pub(crate) enum Found {
-    /// Nothing yet.
-    Nothing,
-    /// The hash does not belong to the bytes.
-    HashMismatch,
-    /// The compiler rejected the code.
-    Rejected,
-    /// Code that can be entered.
-    Code(Arc<NativeCode>),
-}
+struct Handles(Arc<Tiers>);
 
-/// What handles point at.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) config: Config,
-    pub(crate) counters: Counters,
-    pub(crate) configurations: Configurations,
-    entries: DashMap<Key, Arc<Entry>>,
-    pub(crate) spare_hashes: SpareHashes,
-    pub(crate) compiler: Compiler,
-    /// Mask of forced leaves: written by tests, read when a native run starts; relaxed, since it guards nothing.
-    pub(crate) leave_mask: AtomicU64,
+impl Drop for Handles {
+    fn drop(&mut self) {
+        self.0.stop(Duration::from_secs(self.0.config.tuning.shutdown_s.into()));
+    }
 }
 
 impl Runtime {
-    /// Makes a runtime.
+    /// Makes a runtime, and enables it if the settings say so.
     ///
     /// # Errors
     /// When the compiler cannot be set up: an unknown target CPU.
     pub fn new(config: Config) -> eyre::Result<Self> {
-        let compiler = Compiler::new(&config)?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                config,
-                counters: Counters::default(),
-                configurations: Configurations::default(),
-                entries: DashMap::new(),
-                spare_hashes: SpareHashes::default(),
-                compiler,
-                leave_mask: AtomicU64::new(0),
-            }),
-        })
+        let compiler = Arc::new(Compiler::new(&config)?);
+        Ok(Self::over(Tiers::new(config, Box::new(compiler.clone())), Some(compiler)))
+    }
+
+    /// A runtime over parts that are made already.
+    pub(crate) fn over(tiers: Tiers, compiler: Option<Arc<Compiler>>) -> Self {
+        let tiers = Arc::new(tiers);
+        let runtime = Self { _handles: Arc::new(Handles(tiers.clone())), tiers, compiler };
+        if runtime.tiers.config.enabled {
+            runtime.enable();
+        }
+        runtime
     }
 
     /// The settings.
     pub fn config(&self) -> &Config {
-        &self.shared.config
+        &self.tiers.config
     }
 
     /// The counters since the runtime was made. EVMs hand over at the end of each transaction and when dropped.
     pub fn statistics(&self) -> Statistics {
-        self.shared.counters.snapshot()
+        self.tiers.counters.snapshot()
     }
 
     /// Bytes of executable memory mapped now.
     pub fn mapped_bytes(&self) -> usize {
-        self.shared.compiler.memory.mapped_bytes()
+        self.tiers.compiler.mapped_bytes()
     }
 
-    /// Compiles a contract for a fork with stock gas costs, in advance; does nothing where that was done before.
+    /// What is known of every code that has an entry, the hottest first.
+    pub fn report(&self) -> Vec<ContractReport> {
+        self.tiers.report()
+    }
+
+    /// What is known of a code, one row per configuration it was met under. Looking is no observation: it makes nothing hotter.
+    pub fn peek(&self, code_hash: B256) -> Vec<ContractReport> {
+        self.tiers.entries_of(code_hash).iter().map(|entry| self.tiers.report_of(entry)).collect()
+    }
+
+    /// Lets frames run natively, and starts the workers.
+    pub fn enable(&self) {
+        self.tiers.enable();
+    }
+
+    /// From the next transaction of each EVM on, everything is interpreted; jobs that wait are dropped and the workers end. Code and
+    /// profiles stay for the time when the runtime is enabled again. False if a job still ran after the time that
+    /// [`Tuning::shutdown_s`](crate::Tuning::shutdown_s) sets; it ends by itself.
+    pub fn disable(&self) -> bool {
+        self.tiers.disable();
+        self.tiers.stop(Duration::from_secs(self.tiers.config.tuning.shutdown_s.into()))
+    }
+
+    /// Stops compiling after the jobs that run. Code that is there is used on, and jobs gather.
+    pub fn pause(&self) {
+        self.tiers.queue().pause(true);
+    }
+
+    /// Goes on compiling.
+    pub fn resume(&self) {
+        self.tiers.queue().pause(false);
+    }
+
+    /// Disables the runtime and waits at most so long for its workers; false if one still compiled then.
+    pub fn shutdown(&self, timeout: Duration) -> bool {
+        self.tiers.disable();
+        self.tiers.stop(timeout)
+    }
+
+    /// Waits until no job waits or runs, at most so long; false if that took too long.
+    pub fn settle(&self, timeout: Duration) -> bool {
+        self.tiers.queue().settle(timeout)
+    }
+
+    /// Compiles a contract as a whole, for a fork with stock gas costs, in the calling thread; does nothing where that was done
+    /// before.
     ///
     /// # Errors
     /// The reason why this code stays interpreted; it is remembered.
     pub fn compile(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions) -> Result<(), Rejection> {
-        let configuration = self.shared.configurations.get(Settings::stock(spec, instructions.words()));
-        let entry = self.shared.entry((keccak256(bytecode), configuration.number));
-        entry.compiled(|| self.shared.compile(bytecode, &configuration)).as_ref().map(|_| ()).map_err(Clone::clone)
+        self.tiers.build(&self.entry(bytecode, spec, instructions), Tier::Whole)
+    }
+
+    /// Compiles a contract for a tier, in the calling thread. Tiers below `whole` take the blocks that were seen to run.
+    ///
+    /// # Errors
+    /// The reason why this code stays interpreted; it is remembered.
+    pub fn compile_tier(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions, tier: Tier) -> Result<(), Rejection> {
+        self.tiers.build(&self.entry(bytecode, spec, instructions), tier)
+    }
+
+    /// Asks the workers to compile a contract for a tier, and does not wait.
+    pub fn request(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions, tier: Tier) {
+        self.tiers.ask(&self.entry(bytecode, spec, instructions), tier);
+    }
+
+    /// Makes a contract known that will be used: its first frame is watched already.
+    pub fn prepare(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions) {
+        self.tiers.watch(&self.entry(bytecode, spec, instructions));
+    }
+
+    /// Takes the native code of a contract away; it goes on as watched, with the profile it has. False if it had none.
+    pub fn demote(&self, code_hash: B256) -> bool {
+        let entries = self.tiers.entries_of(code_hash);
+        entries.iter().filter(|entry| self.tiers.demote_entry(entry)).count() > 0
+    }
+
+    /// Removes all that is known of a contract, a rejection included. False if nothing was.
+    pub fn forget(&self, code_hash: B256) -> bool {
+        let entries = self.tiers.entries_of(code_hash);
+        entries.iter().filter(|entry| self.tiers.forget_entry(entry)).count() > 0
+    }
+
+    /// Drops all jobs and forgets all contracts.
+    pub fn clear(&self) {
+        self.tiers.clear();
+    }
+
+    fn entry(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions) -> Arc<Entry> {
+        let configuration = self.tiers.configurations.get(Settings::stock(spec, instructions.words()));
+        self.tiers.entry((keccak256(bytecode), configuration.number), bytecode.clone(), &configuration)
     }
 
     /// Sets which instruction boundaries native code leaves at, in code compiled with [`Config::force_leaves`].
     pub fn set_leave_mask(&self, mask: u64) {
-        self.shared.leave_mask.store(mask, Ordering::Relaxed);
-    }
-}
-
-impl Shared {
-    /// The entry of a key, made where there is none.
-    pub(crate) fn entry(&self, key: Key) -> Arc<Entry> {
-        if let Some(entry) = self.entries.get(&key) {
-            return entry.value().clone();
-        }
-        self.entries.entry(key).or_default().value().clone()
-    }
-
-    /// The code for a key; in preset `test` it is compiled here and now, unless the hash is not that of the bytes.
-    pub(crate) fn code(&self, key: Key, bytecode: impl FnOnce() -> Bytes, configuration: &Configuration) -> Found {
-        let entry = if self.config.preset == Preset::Test {
-            let entry = self.entry(key);
-            if entry.peek().is_none() {
-                let bytecode = bytecode();
-                if keccak256(&bytecode) != key.0 {
-                    return Found::HashMismatch;
-                }
-                entry.compiled(|| self.compile(&bytecode, configuration));
-            }
-            entry
-        } else {
-            let Some(entry) = self.entries.get(&key).map(|entry| entry.value().clone()) else { return Found::Nothing };
-            entry
-        };
-        match entry.peek() {
-            None => Found::Nothing,
-            Some(Err(_)) => Found::Rejected,
-            Some(Ok(code)) => Found::Code(code.clone()),
-        }
-    }
-
-    fn compile(&self, bytecode: &Bytes, configuration: &Configuration) -> Result<Arc<NativeCode>, Rejection> {
-        let start = cpu_time::ThreadTime::now();
-        let compile = || match &self.config.store {
-            Some(store) => self.compiler.stored(store.as_ref(), bytecode, configuration, &self.config),
-            None => self.compiler.compile(bytecode, configuration, &self.config).map(|(code, bytes)| (code, bytes, true)),
-        };
-        let result = catch_unwind(AssertUnwindSafe(compile)).unwrap_or(Err(Rejection::Panic));
-        let mut deltas = Deltas { compile_cpu_ns: start.elapsed().as_nanos() as u64, ..Deltas::default() };
-        match &result {
-            Ok((_, bytes, true)) => (deltas.compiled, deltas.code_bytes) = (1, *bytes as u64),
-            Ok((_, _, false)) => deltas.artifacts_taken = 1,
-            Err(_) => deltas.rejected = 1,
-        }
-        self.counters.add(&deltas);
-        result.map(|(code, _, _)| Arc::new(code))
+        self.tiers.leave_mask.store(mask, Ordering::Relaxed);
     }
 }

@@ -5,33 +5,65 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Names of the reasons why a frame was interpreted, in the order of [`Interpreted`].
-pub(crate) const INTERPRETED_NAMES: [&str; Interpreted::COUNT] =
-    ["init-code", "not-legacy", "unavailable", "hash-mismatch", "not-compiled", "rejected", "no-entry"];
+/// Declares an enum of rows with names, numbered in order.
+macro_rules! named_rows {
+    ($(#[$meta:meta])* $visibility:vis $type:ident { $($(#[$row:meta])* $variant:ident => $name:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        $visibility enum $type { $($(#[$row])* $variant,)* }
 
-/// Why a frame (or a stretch of it) was interpreted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
-pub(crate) enum Interpreted {
-    /// The frame runs init code.
-    InitCode,
-    /// The code is not legacy bytecode.
-    NotLegacy,
-    /// This build or this machine cannot run native code.
-    Unavailable,
-    /// The code hash does not belong to the bytes.
-    HashMismatch,
-    /// The code is not compiled (yet).
-    NotCompiled,
-    /// The compiler rejected the code.
-    Rejected,
-    /// The frame is at a place without an entry point.
-    NoEntry,
+        impl $type {
+            /// Names, in order.
+            pub const NAMES: [&'static str; [$($name),*].len()] = [$($name),*];
+            /// Every row, in order.
+            pub const ALL: [Self; Self::NAMES.len()] = [$(Self::$variant),*];
+
+            /// The name that reports use.
+            pub const fn name(self) -> &'static str {
+                Self::NAMES[self as usize]
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(self.name())
+            }
+        }
+    };
+}
+
+pub(crate) use named_rows;
+
+named_rows! {
+    /// Why a frame (or a stretch of it) was interpreted.
+    pub(crate) Interpreted {
+        /// The frame runs init code.
+        InitCode => "init-code",
+        /// The code is not legacy bytecode.
+        NotLegacy => "not-legacy",
+        /// This build or this machine cannot run native code.
+        Unavailable => "unavailable",
+        /// The runtime is disabled.
+        Disabled => "disabled",
+        /// The code hash is unknown, or does not belong to the bytes.
+        HashMismatch => "hash-mismatch",
+        /// The code is not hot.
+        Cold => "cold",
+        /// The code is warm: what it runs is noted.
+        Watched => "watched",
+        /// The compiler rejected the code.
+        Rejected => "rejected",
+        /// The frame is at a place without an entry point.
+        NoEntry => "no-entry",
+        /// The frame left native code for its end, or too often.
+        Left => "left",
+    }
 }
 
 impl Interpreted {
     /// Number of reasons.
-    pub(crate) const COUNT: usize = 7;
+    pub(crate) const COUNT: usize = Self::ALL.len();
 }
 
 macro_rules! counters {
@@ -87,7 +119,7 @@ macro_rules! counters {
                 Statistics {
                     $($name: self.$name.load(Ordering::Relaxed),)*
                     leaves: named(&hotevm_ir::LeaveReason::NAMES, &self.leaves),
-                    interpreted: named(&INTERPRETED_NAMES, &self.interpreted),
+                    interpreted: named(&Interpreted::NAMES, &self.interpreted),
                 }
             }
         }
@@ -134,6 +166,42 @@ counters! {
     compile_cpu_ns,
     /// Bytes of machine code and of its constants, of all codes compiled.
     code_bytes,
+    /// Frames whose run was noted in a profile.
+    watched_frames,
+    /// Frames that went from the interpreter into native code while they ran: at a loop head, or behind a call.
+    loop_entries,
+    /// Codes that became watched.
+    became_watched,
+    /// Codes published in tier `native-1`.
+    became_native_1,
+    /// Codes published in tier `native-2`.
+    became_native_2,
+    /// Codes published as a whole.
+    became_whole,
+    /// Codes compiled again with blocks that their leaves had shown.
+    regrown,
+    /// Codes that lost their native code: by hand, or at random in preset `stress`.
+    demoted,
+    /// Codes that lost their native code to the byte budget or to idleness.
+    evicted,
+    /// Entries removed: by hand, or because their hash was not that of their bytes.
+    forgotten,
+    /// Rejected codes that may be tried again.
+    retried,
+    /// Panics of the compiler.
+    panics,
+    /// Jobs put into the queue.
+    queued,
+    /// Jobs not put into the queue because one for the same code waited there.
+    queue_merged,
+    /// Jobs dropped because the queue was full of better ones.
+    queue_dropped,
+    /// Jobs not put into the queue because another thread held its lock; the code's next run tries again.
+    queue_busy,
+    /// Codes that stayed without an entry because there were too many entries.
+    entries_full,
+    /// Codes that were not watched because profiles took too many bytes.
+    profiles_full,
 }
 
 impl Statistics {

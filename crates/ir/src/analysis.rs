@@ -1,7 +1,7 @@
 //! Analysis: what may run after what, and how high the stack stands there.
 //!
 //! in   decoded code, configuration
-//! out  [`blocks::Blocks`], [`flow::Flow`], [`cold`] blocks, [`loops`]
+//! out  [`blocks::Blocks`], [`flow::Flow`], [`cold`] blocks, [`loops`], the [`region`]
 //!
 //! A1  Only edges that are compiled need to be right about (closed world): a jump that resolves to nothing known leaves, or is
 //!     dispatched to guarded entries.
@@ -12,4 +12,5 @@ pub mod cold;
 pub mod flow;
 pub mod frames;
 pub mod loops;
+pub mod region;
 pub mod summaries;

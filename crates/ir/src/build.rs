@@ -60,8 +60,15 @@ pub fn build(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &
         instructions: 0,
     };
     builder.root_block(0);
-    while let Some((source, block, path)) = builder.queue.pop() {
-        builder.basic_block(source, block, path);
+    builder.drain();
+    if config.region.is_some() {
+        // Entries that no compiled edge leads to: frames come to them through the interpreter.
+        for source in 0..blocks.list.len() {
+            if builder.plan.entry[source] && flow.blocks[source].reached && !flow.blocks[source].outside {
+                builder.root_block(source);
+                builder.drain();
+            }
+        }
     }
     (builder.function, builder.instructions)
 }
@@ -92,6 +99,12 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    fn drain(&mut self) {
+        while let Some((source, block, path)) = self.queue.pop() {
+            self.basic_block(source, block, path);
+        }
+    }
+
     /// The SSA block of a root; queues it when it is met first.
     fn root_block(&mut self, source: usize) -> Block {
         if let Some(block) = self.roots.get(&source) {

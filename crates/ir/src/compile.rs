@@ -30,6 +30,8 @@ pub struct Config {
     pub verify: bool,
     /// Bounds of the work.
     pub limits: Limits,
+    /// Where the blocks to be compiled start; none for all blocks. Edges to other blocks leave.
+    pub region: Option<Vec<u32>>,
 }
 
 impl Config {

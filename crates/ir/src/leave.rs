@@ -47,6 +47,8 @@ leave_reasons! {
     TableCall => "table-call",
     /// The edge was not compiled.
     Uncompiled => "uncompiled",
+    /// The block lies outside of the region that was compiled.
+    Outside => "outside",
     /// A test asked for it.
     Forced => "forced",
 }

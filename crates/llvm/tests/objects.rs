@@ -99,6 +99,7 @@ fn config(force_leaves: bool) -> Config {
         force_leaves,
         verify: true,
         limits: Limits::default(),
+        region: None,
     }
 }
 

@@ -32,7 +32,7 @@ struct Arguments {
     /// Threads.
     #[arg(short, long, default_value_t = 1)]
     jobs: usize,
-    /// Ways to compile, which take turns: none, fast, full, each perhaps with `+leaves`.
+    /// Ways to compile, which take turns: none, fast, full, or stress for the tiers; each perhaps with `+leaves`.
     #[arg(long, value_delimiter = ',', default_value = "full,none,fast,full+leaves")]
     optimisation: Vec<String>,
     /// Ends after so many differences.
@@ -48,8 +48,11 @@ fn variant(name: &str) -> eyre::Result<Variant> {
         Some(optimisation) => (optimisation, true),
         None => (name, false),
     };
-    let optimisation: Optimisation = optimisation.parse()?;
-    let config = Config { optimisation, force_leaves, ..Config::preset(Preset::Test) };
+    let (preset, optimisation) = match optimisation {
+        "stress" => (Preset::Stress, Optimisation::None),
+        optimisation => (Preset::Test, optimisation.parse()?),
+    };
+    let config = Config { optimisation, force_leaves, ..Config::preset(preset) };
     Ok(Variant { name: name.to_owned(), config })
 }
 

@@ -44,13 +44,21 @@ fn runtime(optimisation: Optimisation, force_leaves: bool) -> Runtime {
     Runtime::new(Config { optimisation, force_leaves, ..Config::preset(Preset::Test) }).expect("a runtime for this machine")
 }
 
+/// Regions that grow, tiers, random demotion.
+fn stress(force_leaves: bool) -> Runtime {
+    let config = Config { optimisation: Optimisation::None, force_leaves, ..Config::preset(Preset::Stress) };
+    Runtime::new(config).expect("a runtime for this machine")
+}
+
 /// The ways of compiling that cases take in turn.
-fn runtimes() -> [Runtime; 4] {
+fn runtimes() -> [Runtime; 6] {
     [
         runtime(Optimisation::Full, false),
         runtime(Optimisation::None, false),
         runtime(Optimisation::Fast, false),
         runtime(Optimisation::Fast, true),
+        stress(false),
+        stress(true),
     ]
 }
 
@@ -92,7 +100,7 @@ fn cases_from_bytes_behave_as_interpreted() {
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &rng_seed));
     // Once a case has failed, the smaller ones that proptest tries have to be run, however late it is.
     let (failed, executions) = (Cell::new(false), Cell::new(0));
-    let outcome = runner.run(&(prop::collection::vec(any::<u8>(), 0..3000), 0..4usize), |(bytes, way)| {
+    let outcome = runner.run(&(prop::collection::vec(any::<u8>(), 0..3000), 0..6usize), |(bytes, way)| {
         if start.elapsed() > TIME_MAX && !failed.get() {
             return Ok(());
         }

@@ -44,13 +44,10 @@ pub struct Pass {
     pub refused: Option<(usize, String)>,
     /// Counters of the transactions; none where nothing counts.
     pub counted: Option<Statistics>,
-    /// Counters of the whole pass, the calls at its start included: what was compiled.
-    pub counted_whole: Option<Statistics>,
 }
 
 /// Executes the transactions of a run; `record` says whether to keep what they did, `statistics` reads the mode's counters.
 pub fn execute<F: Factory>(factory: &F, run: &Run, record: bool, statistics: impl Fn() -> Option<Statistics>) -> Pass {
-    let before_all = statistics();
     let mut evm = factory.create_evm(run.database.clone(), run.env.clone());
     let mut pass = Pass { refused: open_block(&mut evm, run).err().map(|reason| (0, reason)), ..Pass::default() };
     let before = statistics();
@@ -80,10 +77,7 @@ pub fn execute<F: Factory>(factory: &F, run: &Run, record: bool, statistics: imp
     }
     drop(evm);
     pass.receipts_root = record.then(|| calculate_receipt_root(&receipts));
-    let after = statistics();
-    let since = |before: Option<Statistics>| after.as_ref().zip(before).map(|(after, before)| after.since(&before));
-    pass.counted = since(before);
-    pass.counted_whole = since(before_all);
+    pass.counted = statistics().zip(before).map(|(after, before)| after.since(&before));
     pass
 }
 

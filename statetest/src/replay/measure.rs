@@ -17,10 +17,13 @@ use crate::{
     suite,
     trace::Window,
 };
-use std::{collections::BTreeMap, hint::black_box};
+use hotevm::Statistics;
+use std::{collections::BTreeMap, hint::black_box, time::Duration};
 
 /// Bytes swept to push code and data out of all caches.
 const SWEEP_BYTES: usize = 128 << 20;
+/// How long compiling may take after one round.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// A cache line.
 const LINE_BYTES: usize = 64;
 
@@ -31,6 +34,8 @@ pub struct Plan<'a> {
     pub rounds: usize,
     /// Sweep the caches before every timed pass over a run.
     pub cold_caches: bool,
+    /// Between rounds, wait until nothing is compiled in the background.
+    pub settle: bool,
     /// Told how many passes are done, of how many, unmeasured ones included.
     pub progress: &'a dyn Fn(usize, usize),
 }
@@ -56,12 +61,15 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn compiled(&mut self, pass: &Pass) {
-        if let Some(counted) = &pass.counted_whole {
-            self.compiled += counted.compiled;
-            self.compile_cpu_ms += compile_cpu_ms(counted);
-            self.code_bytes += counted.code_bytes;
-        }
+    /// Adds what was compiled since the last look at an engine's counters. What background threads compile counts for the run
+    /// that is replayed when they are done.
+    fn compiled(&mut self, engine: &dyn Engine, last: &mut Option<Statistics>) {
+        let Some(now) = engine.statistics() else { return };
+        let counted = now.since(&last.take().unwrap_or_default());
+        self.compiled += counted.compiled;
+        self.compile_cpu_ms += compile_cpu_ms(&counted);
+        self.code_bytes += counted.code_bytes;
+        *last = Some(now);
     }
 }
 
@@ -79,6 +87,7 @@ struct Found {
 /// When a transaction is refused in the first mode, which means that the fixture is wrong.
 pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Result<Measured, Error> {
     let mut gathered: Vec<Vec<Gathered>> = engines.iter().map(|_| runs.iter().map(|_| Gathered::default()).collect()).collect();
+    let mut counted: Vec<Option<Statistics>> = engines.iter().map(|engine| engine.statistics()).collect();
     let mut sweep = Sweep::new(plan.cold_caches);
     let ahead = engines.iter().filter(|engine| compiles_ahead(engine.mode())).count();
     let passes = (plan.rounds * engines.len() + ahead) * runs.len();
@@ -87,22 +96,29 @@ pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Re
         done += 1;
         (plan.progress)(done, passes);
     };
-    for (engine, gathered) in engines.iter().zip(&mut gathered).filter(|(engine, _)| compiles_ahead(engine.mode())) {
-        for (run, gathered) in runs.iter().zip(gathered) {
-            gathered.compiled(&engine.replay(run, false));
+    for ((engine, gathered), counted) in engines.iter().zip(&mut gathered).zip(&mut counted) {
+        for (run, gathered) in runs.iter().zip(gathered).filter(|_| compiles_ahead(engine.mode())) {
+            engine.replay(run, false);
+            gathered.compiled(engine.as_ref(), counted);
             one_more();
         }
     }
     for round in 0..plan.rounds {
         let is_last = round + 1 == plan.rounds;
-        for (engine, gathered) in engines.iter().zip(&mut gathered) {
-            for (run, gathered) in runs.iter().zip(gathered) {
+        for ((engine, gathered), counted) in engines.iter().zip(&mut gathered).zip(&mut counted) {
+            for (run, gathered) in runs.iter().zip(gathered.iter_mut()) {
                 sweep.run();
                 let pass = engine.replay(run, is_last);
                 gathered.round_ms.push(pass.elapsed.as_secs_f64() * 1e3);
-                gathered.compiled(&pass);
+                gathered.compiled(engine.as_ref(), counted);
                 gathered.last = pass;
                 one_more();
+            }
+            if plan.settle && !engine.settle(SETTLE_TIMEOUT) {
+                return Err(Error::NotSettled { mode: engine.mode() });
+            }
+            if let Some(last) = gathered.last_mut() {
+                last.compiled(engine.as_ref(), counted);
             }
         }
     }

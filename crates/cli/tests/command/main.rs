@@ -204,7 +204,6 @@ fn errors_are_one_line() {
     check_error(&["statetest", "/no/such/path", "--mode", "interpreter"], "/no/such/path: No such file");
     check_error(&["replay", path, "--mode", "interpreter"], "not a block or contract");
     check_error(&["blocktest", path, "--mode", "interpreter"], "not a blockchain test");
-    check_error(&["statetest", path, "--mode", "tiered"], "mode tiered is not available in this build");
     check_error(&["statetest", path, "--mode", "interpreter,aot", "--store", "/dev/null/store"], "--store: /dev/null/store");
     check_error(&["statetest", path, "--mode", "magic"], "magic");
     check_error(&["statetest", path, "--mode", "interpreter", "--filter", "no such test"], "nothing to run");

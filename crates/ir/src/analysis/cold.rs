@@ -1,7 +1,7 @@
 //! Cold blocks: those from which nothing but a revert or an error can follow, soon and without a side effect.
 //!
 //! in   blocks, flow
-//! out  one flag per block
+//! out  one flag per block, also set for those outside of the region
 //!
 //! C1  A branch into a cold block leaves instead; a cold block is compiled only where it is reached otherwise.
 //! C2  A cold block touches memory and stack alone: it holds no instruction that the host executes but REVERT and copies.
@@ -36,7 +36,7 @@ pub fn cold(code: &Code, blocks: &Blocks, flow: &Flow, config: &Config) -> Vec<b
             }
         }
     }
-    lengths.into_iter().map(|length| length.is_some()).collect()
+    lengths.into_iter().zip(&flow.blocks).map(|(length, row)| length.is_some() || row.outside).collect()
 }
 
 /// The blocks on which it depends whether this one is cold.

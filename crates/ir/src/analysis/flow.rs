@@ -15,6 +15,7 @@ use crate::{
     analysis::{
         blocks::{Blocks, Exit},
         frames::{self, Entry, Local},
+        region::outside,
         summaries::{self, Summaries, Ways},
     },
     bytecode::Code,
@@ -44,6 +45,8 @@ pub struct BlockFlow {
     pub dynamic: bool,
     /// Whether computed jumps may arrive here through the dispatch.
     pub dispatched: bool,
+    /// Whether it lies outside of the region; then nothing reaches it that is compiled.
+    pub outside: bool,
 }
 
 /// The result of the analysis.
@@ -65,24 +68,33 @@ pub fn is_constant_jump(code: &Code, blocks: &Blocks, number: usize) -> bool {
 
 /// Runs the analysis.
 pub fn flow(code: &Code, blocks: &Blocks, config: &Config) -> Flow {
+    let outside = outside(blocks, config);
     let locals = frames::locals(code, blocks, config);
-    let (summaries, wasted) = match summaries::summaries(code, blocks, &locals, config) {
-        Ok(summaries) => (Some(summaries), 0),
-        Err(steps) => (None, steps),
-    };
-    let mut run = Run::new(code, blocks, &locals, summaries);
-    run.run();
-    let steps = match run.summaries.take() {
-        Some(summaries) if run.overflowed => {
-            run = Run::new(code, blocks, &locals, None);
-            run.run();
-            summaries.steps
+    let everywhere = vec![false; blocks.list.len()];
+    let mut steps = code.instructions.len() as u64;
+    // Where a part of the region is reached through other blocks alone, these are followed, too (R3).
+    for (unfollowed, is_precise) in [(&outside, true), (&everywhere, true), (&everywhere, false)] {
+        let summaries = is_precise.then(|| summaries::summaries(code, blocks, &locals, config, unfollowed));
+        let summaries = match summaries {
+            Some(Err(wasted)) => {
+                steps += wasted;
+                continue;
+            }
+            Some(Ok(summaries)) => Some(summaries),
+            None => None,
+        };
+        let mut run = Run::new(code, blocks, &locals, summaries, &outside, unfollowed);
+        run.run();
+        steps += run.summaries.as_ref().map_or(0, |summaries| summaries.steps);
+        let has_orphans = run.flow.iter().any(|row| !row.outside && !row.reached);
+        if run.overflowed || is_precise && has_orphans && unfollowed.contains(&true) {
+            continue;
         }
-        Some(summaries) => summaries.steps,
-        None => wasted,
-    };
-    let any_dynamic = run.flow.iter().any(|block| block.reached && block.dynamic);
-    Flow { blocks: run.flow, any_dynamic, steps: steps + code.instructions.len() as u64 }
+        let any_dynamic = run.flow.iter().any(|block| block.reached && block.dynamic);
+        return Flow { blocks: run.flow, any_dynamic, steps };
+    }
+    // The last round neither overflows nor goes on.
+    Flow { blocks: vec![BlockFlow::default(); blocks.list.len()], any_dynamic: false, steps }
 }
 
 struct Run<'a> {
@@ -95,23 +107,33 @@ struct Run<'a> {
     /// The ways from a block, once they were asked for.
     ways: Vec<Option<Ways>>,
     /// Blocks entered with a stack of which nothing is known.
-    outside: Vec<bool>,
+    unknown: Vec<bool>,
+    /// Blocks that are not followed.
+    unfollowed: &'a [bool],
     widenings: Vec<u8>,
     work: Vec<usize>,
     overflowed: bool,
 }
 
 impl<'a> Run<'a> {
-    fn new(code: &'a Code, blocks: &'a Blocks, locals: &'a [Local], summaries: Option<Summaries<'a>>) -> Self {
+    fn new(
+        code: &'a Code,
+        blocks: &'a Blocks,
+        locals: &'a [Local],
+        summaries: Option<Summaries<'a>>,
+        outside: &[bool],
+        unfollowed: &'a [bool],
+    ) -> Self {
         let count = blocks.list.len();
         Self {
             code,
             blocks,
             locals,
             summaries,
-            flow: vec![BlockFlow::default(); count],
+            flow: outside.iter().map(|outside| BlockFlow { outside: *outside, ..BlockFlow::default() }).collect(),
             ways: vec![None; count],
-            outside: vec![false; count],
+            unknown: vec![false; count],
+            unfollowed,
             widenings: vec![0; count],
             work: vec![],
             overflowed: false,
@@ -138,6 +160,9 @@ impl<'a> Run<'a> {
 
     /// Notes that a block is reached with a stack of some heights.
     fn arrive(&mut self, block: usize, height_min: u16, height_max: u16) {
+        if self.unfollowed[block] {
+            return;
+        }
         let row = &mut self.flow[block];
         if !row.reached {
             (row.reached, row.height_min, row.height_max) = (true, height_min, height_max);
@@ -157,9 +182,9 @@ impl<'a> Run<'a> {
     }
 
     /// Notes that a block is reached with a stack of which nothing is known (W4).
-    fn arrive_outside(&mut self, block: usize) {
+    fn arrive_unknown(&mut self, block: usize) {
         self.arrive(block, 0, STACK_LIMIT);
-        if !std::mem::replace(&mut self.outside[block], true) {
+        if !self.unfollowed[block] && !std::mem::replace(&mut self.unknown[block], true) {
             self.work.push(block);
         }
     }
@@ -169,12 +194,12 @@ impl<'a> Run<'a> {
     fn seed_dispatch(&mut self) {
         for block in 0..self.blocks.list.len() {
             let pc = self.blocks.list[block].pc as usize;
-            if self.code.jump_destinations.get(pc) != Some(&true) {
+            if self.code.jump_destinations.get(pc) != Some(&true) || self.flow[block].outside {
                 continue;
             }
             self.flow[block].dispatched = true;
             if !self.flow[block].reached {
-                self.arrive_outside(block);
+                self.arrive_unknown(block);
             }
         }
     }
@@ -189,16 +214,16 @@ impl<'a> Run<'a> {
             return;
         }
         if block.exit == Exit::Custom && number + 1 < self.blocks.list.len() {
-            self.arrive_outside(number + 1);
+            self.arrive_unknown(number + 1);
         }
         let Some(ways) = self.ways_from(number) else {
             self.overflowed = true;
             return;
         };
-        if self.outside[number] {
-            ways.returns.iter().for_each(|source| self.flow[*source].dynamic = true);
+        let returns = ways.returns.iter().filter(|_| self.unknown[number]);
+        for source in ways.dynamic.iter().chain(returns) {
+            self.flow[*source].dynamic = !self.flow[*source].outside;
         }
-        ways.dynamic.iter().for_each(|source| self.flow[*source].dynamic = true);
         for (source, target) in &ways.jumps {
             self.flow[*source].targets.insert(*target);
         }
@@ -206,7 +231,7 @@ impl<'a> Run<'a> {
         for (target, delta) in &ways.arrivals {
             match self.summaries {
                 Some(_) => self.arrive(*target, moved(low, *delta), moved(high, *delta)),
-                None => self.arrive_outside(*target),
+                None => self.arrive_unknown(*target),
             }
         }
         self.ways[number] = Some(ways);

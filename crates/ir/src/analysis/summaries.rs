@@ -56,6 +56,8 @@ pub struct Summaries<'a> {
     code: &'a Code,
     blocks: &'a Blocks,
     locals: &'a [Local],
+    /// Blocks that are not followed.
+    unfollowed: &'a [bool],
     exits_max: usize,
     exits: Vec<Vec<Exit>>,
     steps_left: u64,
@@ -64,21 +66,31 @@ pub struct Summaries<'a> {
 }
 
 /// Works out the summaries; none beyond the bounds (S2).
-pub fn summaries<'a>(code: &'a Code, blocks: &'a Blocks, locals: &'a [Local], config: &Config) -> Result<Summaries<'a>, u64> {
+///
+/// # Errors
+/// The work that was done in vain.
+pub fn summaries<'a>(
+    code: &'a Code,
+    blocks: &'a Blocks,
+    locals: &'a [Local],
+    config: &Config,
+    unfollowed: &'a [bool],
+) -> Result<Summaries<'a>, u64> {
     let count = blocks.list.len();
     let mut summaries = Summaries {
         code,
         blocks,
         locals,
+        unfollowed,
         exits_max: config.limits.exits_per_block_max as usize,
         exits: vec![vec![]; count],
         steps_left: u64::from(config.limits.flow_steps_per_instruction_max) * code.instructions.len() as u64,
         steps: 0,
     };
     let mut users: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); count];
-    let mut is_queued = vec![true; count];
+    let mut is_queued: Vec<bool> = unfollowed.iter().map(|unfollowed| !unfollowed).collect();
     // What is called mostly stands behind its callers.
-    let mut queue: Vec<usize> = (0..count).collect();
+    let mut queue: Vec<usize> = (0..count).filter(|block| is_queued[*block]).collect();
     while let Some(block) = queue.pop() {
         is_queued[block] = false;
         let ways = summaries.ways(block).ok_or(summaries.steps)?;
@@ -147,7 +159,7 @@ impl Summaries<'_> {
             if met.len() > self.exits_max * 4 {
                 return None;
             }
-            if !met.insert((next, frame.clone())) {
+            if self.unfollowed[next] || !met.insert((next, frame.clone())) {
                 continue;
             }
             ways.arrivals.push((next, frame.delta()));

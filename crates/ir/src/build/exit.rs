@@ -120,6 +120,12 @@ impl Builder<'_> {
         Edge { block, top: 0, args: vec![] }
     }
 
+    /// Leaves instead of going on to a cold block, or to one outside of the region.
+    fn skip(&mut self, block: usize) -> Edge {
+        let reason = if self.flow.blocks[block].outside { LeaveReason::Outside } else { LeaveReason::Revert };
+        self.leave_block(reason, self.blocks.list[block].pc)
+    }
+
     fn jump(&mut self, source: usize, pc: u32) -> Terminator {
         let back = self.path.clone();
         let target = self.pop();
@@ -150,7 +156,8 @@ impl Builder<'_> {
             self.queue_dispatch();
             return Terminator::Dispatch { target, top: self.path.top - popped, leave };
         }
-        let leave = self.leave(LeaveReason::Jump, pc);
+        let is_outside = known.is_some_and(|block| self.flow.blocks[block].outside);
+        let leave = self.leave(if is_outside { LeaveReason::Outside } else { LeaveReason::Jump }, pc);
         self.path = after;
         let targets: Vec<usize> = row.targets.iter().copied().filter(|target| !self.cold[*target]).collect();
         if targets.is_empty() {
@@ -189,7 +196,7 @@ impl Builder<'_> {
         let other = if source + 1 == self.blocks.list.len() {
             self.leave_block(LeaveReason::Uncompiled, pc + 1)
         } else if self.cold[source + 1] {
-            self.leave_block(LeaveReason::Revert, self.blocks.list[source + 1].pc)
+            self.skip(source + 1)
         } else {
             self.side_edge(source + 1)
         };
@@ -201,6 +208,9 @@ impl Builder<'_> {
         if source + 1 == self.blocks.list.len() {
             return Terminator::Leave(self.leave(LeaveReason::Uncompiled, pc + 1));
         }
+        if self.flow.blocks[source + 1].outside {
+            return Terminator::Leave(self.leave(LeaveReason::Outside, self.blocks.list[source + 1].pc));
+        }
         Terminator::Jump(self.edge(source + 1))
     }
 
@@ -208,10 +218,11 @@ impl Builder<'_> {
     fn taken(&mut self, source: usize, pc: u32, target: Value, before: Path) -> Edge {
         let row = &self.flow.blocks[source];
         let known = self.constant(target).filter(|word| self.code.is_jump_destination(*word));
-        let known = known.and_then(|word| self.blocks.at(word.to::<u32>())).filter(|block| row.targets.contains(block));
+        let known = known.and_then(|word| self.blocks.at(word.to::<u32>()));
+        let known = known.filter(|block| row.targets.contains(block) || self.flow.blocks[*block].outside);
         if let Some(block) = known {
             if self.cold[block] {
-                return self.leave_block(LeaveReason::Revert, self.blocks.list[block].pc);
+                return self.skip(block);
             }
             return self.side_edge(block);
         }

@@ -62,6 +62,8 @@ pub fn plan(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &C
                 || after_host[block]
                 || dispatch[block]
                 || (root[block] && is_destination(block) && (loops.head[block] || config.force_leaves))
+                // A frame that left its region comes back where ways meet.
+                || (config.region.is_some() && root[block] && is_destination(block) && !loops.in_loop[block])
         })
         .collect();
     Plan { root, entry, dispatch, compared, any_dispatch, loops }
@@ -71,7 +73,7 @@ pub fn plan(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &C
 fn successors(block: usize, blocks: &Blocks, flow: &Flow, cold: &[bool], compared: &[bool]) -> Vec<usize> {
     let row = &flow.blocks[block];
     let next = (block + 1 < blocks.list.len()).then_some(block + 1);
-    if !row.reached {
+    if !row.reached || row.outside {
         return vec![];
     }
     let targets = || row.targets.iter().copied().filter(|_| compared[block]);

@@ -35,6 +35,7 @@ pub fn config(fork: Fork) -> Config {
         force_leaves: false,
         verify: true,
         limits: Limits::default(),
+        region: None,
     }
 }
 

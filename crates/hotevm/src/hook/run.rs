@@ -1,0 +1,519 @@
+//! One run of a frame: interpreter and native code in turns, until the next action.
+//!
+//! in   a frame, what it ran before (`Running`)
+//! out  the next action; what it runs when it is resumed; heat, profile and leaves handed to `tiers`
+//!
+//! ```text
+//! Cold ──tick: warm──> Warm ──JUMPDEST, code is there──> Native ──leave──> stretch in the interpreter ──JUMPDEST──┐
+//!                        ^                                ^  └── replaced: the newest, if it has an entry here    │
+//!                        └──────────── demoted ───────────┘──────────────────────────────────────────────────────┘
+//! ```
+//!
+//! J3  After a leave at least one instruction is interpreted before native code is entered again.
+//! J4  A stretch ends at a JUMPDEST that is about to be executed: pc on it, its gas given back.
+
+use super::{
+    Prepared, same_bytes,
+    tables::{JUMPDEST, JUMPI, Stops},
+};
+use crate::{
+    activation::{Activation, Running},
+    builtins::HostState,
+    code::NativeCode,
+    hashes::Hashes,
+    native::{self, RunEnd},
+    statistics::{Deltas, Interpreted},
+    sync::{Arc, Ordering},
+    tiers::{
+        Tiers,
+        entry::{Entry, Key, Stage},
+        profile::Profile,
+    },
+};
+use hotevm_ir::LeaveReason;
+use revm::{
+    context::ContextTr,
+    handler::EthFrame,
+    interpreter::{
+        GasTable, InstructionContext, InstructionResult, InstructionTable, Interpreter, InterpreterAction,
+        interpreter::EthInterpreter,
+        interpreter_types::{Jumps, LoopControl},
+    },
+};
+use std::ops::ControlFlow;
+
+/// Leaves after which a frame stays in the interpreter until its next call, or until there is newer code.
+const LEAVES_MAX: u32 = 8;
+/// A native run that charged so much was worth it, however it ended.
+const GAS_WORTH_ENTERING: u64 = 500;
+/// Stops between two looks at the heat of a watched frame.
+const STOPS_PER_LOOK: u32 = 64;
+
+/// One run of a frame.
+pub(super) struct Run<'a, CTX: ContextTr> {
+    pub(super) tiers: &'a Arc<Tiers>,
+    pub(super) prepared: &'a mut Prepared<CTX>,
+    pub(super) hashes: &'a mut Option<Hashes>,
+    pub(super) deltas: &'a mut Deltas,
+    pub(super) frame: &'a mut EthFrame<EthInterpreter>,
+    pub(super) context: &'a mut CTX,
+    pub(super) table: &'a InstructionTable<EthInterpreter, CTX>,
+    pub(super) gas_table: &'a GasTable,
+    pub(super) activation: &'a mut Activation,
+    /// Gas charged in the last stretch.
+    pub(super) spent: u64,
+}
+
+/// Where the interpreter stopped.
+struct Stop<'a> {
+    /// The JUMPDEST, or the place that JUMPI led to.
+    pc: usize,
+    /// Whether native code may be entered here.
+    is_destination: bool,
+    interpreter: &'a Interpreter<EthInterpreter>,
+}
+
+impl Stop<'_> {
+    fn entry(&self, code: &NativeCode) -> Option<u32> {
+        if !self.is_destination {
+            return None;
+        }
+        code.entry_at(self.pc, self.interpreter.stack.len(), self.interpreter.memory.len())
+    }
+}
+
+/// How a stretch in the interpreter ended before the next action.
+enum Met {
+    /// At an entry of this code.
+    Entry(Arc<NativeCode>, u32),
+    /// The code became warm.
+    Warm,
+}
+
+/// What comes next, or the action that ends the run.
+type Next = ControlFlow<InterpreterAction, Running>;
+
+impl<CTX: ContextTr> Run<'_, CTX> {
+    /// Runs until the next action; the activation says how to go on then.
+    pub(super) fn run(&mut self, mut running: Running) -> InterpreterAction {
+        loop {
+            let next = match running {
+                Running::Fresh | Running::Interpreted => ControlFlow::Break(self.interpret()),
+                Running::Cold => self.cold(),
+                Running::Warm(entry) => self.warm(&entry),
+                Running::Native(code) => self.native(code),
+            };
+            match next {
+                ControlFlow::Continue(next) => running = next,
+                ControlFlow::Break(action) => return action,
+            }
+        }
+    }
+
+    fn end(&mut self, running: Running, action: InterpreterAction) -> Next {
+        self.activation.running = running;
+        ControlFlow::Break(action)
+    }
+
+    /// Interprets code without an entry; its gas is added up.
+    fn cold(&mut self) -> Next {
+        let Some(hash) = self.frame.interpreter.bytecode.hash() else { return ControlFlow::Break(self.interpret()) };
+        let (tiers, key) = (self.tiers, (hash, self.prepared.configuration.number));
+        let before = self.frame.interpreter.gas.remaining();
+        // A frame that cannot get warm by itself needs no ticks.
+        if before < tiers.config.tuning.warm_gas {
+            let action = self.interpret();
+            let running = if tiers.seen(key, self.spent) { self.warm_up(key) } else { Running::Cold };
+            return self.end(running, action);
+        }
+        let mut added = 0;
+        let end = self.stretch(Stops::Ticks, false, |stop| {
+            let spent = before.saturating_sub(stop.interpreter.gas.remaining());
+            let heat = spent.saturating_sub(added);
+            added = spent;
+            tiers.seen(key, heat).then_some(Met::Warm)
+        });
+        match end {
+            Err(action) => {
+                let is_warm = tiers.seen(key, self.spent.saturating_sub(added));
+                let running = if is_warm { self.warm_up(key) } else { Running::Cold };
+                self.end(running, action)
+            }
+            Ok(_) => match self.warm_up(key) {
+                // No room for an entry: without one there is nothing to wait for.
+                Running::Cold => ControlFlow::Break(self.interpret()),
+                running => ControlFlow::Continue(running),
+            },
+        }
+    }
+
+    /// Makes the entry of a code that got warm.
+    fn warm_up(&self, key: Key) -> Running {
+        let bytecode = &self.frame.interpreter.bytecode;
+        let entry = self.tiers.warm_up(key, || bytecode.original_bytes(), &self.prepared.configuration);
+        // J2: the entry may have been made by another frame.
+        match entry {
+            Some(entry) if same_bytes(&entry.bytecode, bytecode.original_byte_slice()) => Running::Warm(entry),
+            Some(_) => Running::Interpreted,
+            None => Running::Cold,
+        }
+    }
+
+    /// Interprets warm code: notes what runs, and enters native code when there is some.
+    fn warm(&mut self, entry: &Arc<Entry>) -> Next {
+        match entry.stage() {
+            Stage::Cold | Stage::Watched => {}
+            Stage::Rejected | Stage::Gone => return self.interpret_for_good(Interpreted::Rejected),
+            Stage::Native1 | Stage::Native2 | Stage::Whole => {
+                if let Some(code) = entry.code()
+                    && let Some(number) = self.first_entry(&code)
+                {
+                    return self.native_from(code, number);
+                }
+            }
+        }
+        let tiers = self.tiers;
+        let is_recorded = entry.profile().is_some()
+            && (self.activation.watched
+                || entry.watches.fetch_add(1, Ordering::Relaxed) < tiers.config.tuning.watched_frames_max);
+        if is_recorded && !self.activation.watched {
+            self.activation.watched = true;
+            self.deltas.watched_frames += 1;
+        }
+        let before = self.frame.interpreter.gas.remaining();
+        let mut look = Look::new(tiers, entry, before, is_recorded);
+        let stops = if is_recorded { Stops::Blocks } else { Stops::Ticks };
+        look.record(self.frame.interpreter.bytecode.pc());
+        let end = self.stretch(stops, false, |stop| look.stop(&stop));
+        match end {
+            Ok(Met::Entry(code, number)) => {
+                look.heat(before.saturating_sub(self.frame.interpreter.gas.remaining()));
+                self.deltas.loop_entries += 1;
+                self.native_from(code, number)
+            }
+            Ok(Met::Warm) => ControlFlow::Continue(Running::Warm(entry.clone())),
+            Err(action) => {
+                look.heat(self.spent);
+                self.end(Running::Warm(entry.clone()), action)
+            }
+        }
+    }
+
+    fn interpret_for_good(&mut self, reason: Interpreted) -> Next {
+        self.deltas.interpreted[reason as usize] += 1;
+        ControlFlow::Continue(Running::Interpreted)
+    }
+
+    /// Runs natively where that is possible.
+    fn native(&mut self, code: Arc<NativeCode>) -> Next {
+        let code = match newest(code) {
+            Ok(code) => code,
+            Err(running) => return ControlFlow::Continue(running),
+        };
+        match self.first_entry(&code) {
+            Some(number) => self.native_from(code, number),
+            None => {
+                self.deltas.interpreted[Interpreted::NoEntry as usize] += 1;
+                self.away(code, LeaveReason::Guard)
+            }
+        }
+    }
+
+    /// Enters native code, and goes on until it is left.
+    fn native_from(&mut self, code: Arc<NativeCode>, number: u32) -> Next {
+        let mut entry = Some(number);
+        loop {
+            let Some(number) = entry else {
+                self.deltas.interpreted[Interpreted::NoEntry as usize] += 1;
+                return self.away(code, LeaveReason::Guard);
+            };
+            match self.native_run(&code, number) {
+                RunEnd::Action => {
+                    let action = self.frame.interpreter.take_next_action();
+                    return self.end(Running::Native(code), action);
+                }
+                RunEnd::Reenter => entry = self.entry_here(&code),
+                RunEnd::Leave(reason, site) => {
+                    self.deltas.leaves[reason as usize] += 1;
+                    if code.is_region() && is_way_out(reason) {
+                        self.tiers.left(&code, site);
+                    }
+                    return self.away(code, reason);
+                }
+            }
+        }
+    }
+
+    /// Interprets on, outside of native code, until it can be entered again.
+    fn away(&mut self, code: Arc<NativeCode>, reason: LeaveReason) -> Next {
+        self.activation.leaves += 1;
+        let is_final = matches!(reason, LeaveReason::Gas | LeaveReason::Stack | LeaveReason::Invalid | LeaveReason::Revert);
+        let is_often = self.activation.leaves >= LEAVES_MAX && !self.tiers.config.force_leaves;
+        let is_lost = reason == LeaveReason::Guard && !code.is_region();
+        if is_final || is_lost || is_often && !code.is_region() {
+            if !is_lost {
+                self.deltas.interpreted[Interpreted::Left as usize] += 1;
+            }
+            let action = self.interpret();
+            return self.end(Running::Native(code), action);
+        }
+        let Some(owner) = code.owner().filter(|_| code.is_region()) else {
+            let end =
+                self.stretch(Stops::Destinations, true, |stop| stop.entry(&code).map(|number| Met::Entry(code.clone(), number)));
+            return self.back(end, Running::Native(code.clone()));
+        };
+        let tiers = self.tiers;
+        let before = self.frame.interpreter.gas.remaining();
+        let is_recording = !is_often || tiers.may_grow(&owner);
+        let mut look = Look::new(tiers, &owner, before, is_recording);
+        look.code = Some(code.clone());
+        look.waits_for_newer = is_often;
+        let stops = if is_recording { Stops::Blocks } else { Stops::Ticks };
+        let end = self.stretch(stops, true, |stop| look.stop(&stop));
+        look.heat(match &end {
+            Ok(_) => before.saturating_sub(self.frame.interpreter.gas.remaining()),
+            Err(_) => self.spent,
+        });
+        if is_often && end.is_ok() {
+            self.activation.leaves = 0;
+        }
+        self.back(end, Running::Native(code))
+    }
+
+    fn back(&mut self, end: Result<Met, InterpreterAction>, running: Running) -> Next {
+        match end {
+            Ok(Met::Entry(code, number)) => self.native_from(code, number),
+            Ok(Met::Warm) => ControlFlow::Continue(running),
+            Err(action) => self.end(running, action),
+        }
+    }
+
+    /// The entry to begin this run at: the start, or behind the call that the frame suspended at.
+    fn first_entry(&mut self, code: &NativeCode) -> Option<u32> {
+        if !self.activation.started && self.frame.interpreter.bytecode.pc() == 0 {
+            return Some(0);
+        }
+        self.activation.leaves = 0;
+        self.entry_here(code)
+    }
+
+    /// The entry at the interpreter's pc, if its guards hold.
+    fn entry_here(&self, code: &NativeCode) -> Option<u32> {
+        let interpreter = &self.frame.interpreter;
+        code.entry_at(interpreter.bytecode.pc(), interpreter.stack.len(), interpreter.memory.len())
+    }
+
+    fn native_run(&mut self, code: &NativeCode, entry: u32) -> RunEnd {
+        self.activation.started = true;
+        if !self.activation.native {
+            self.activation.native = true;
+            self.deltas.native_frames += 1;
+        }
+        self.deltas.native_runs += 1;
+        let before = self.frame.interpreter.gas.remaining();
+        let leave_mask = self.tiers.leave_mask.load(Ordering::Relaxed);
+        let spare = &self.tiers.spare_hashes;
+        let mut host = HostState {
+            interpreter: &mut self.frame.interpreter,
+            context: &mut *self.context,
+            instructions: self.table,
+            gas_table: self.gas_table,
+            hashes: self.hashes.get_or_insert_with(|| spare.take()),
+            panic: None,
+            table_call_gas: 0,
+        };
+        let end = native::run(&mut host, code, entry, leave_mask);
+        self.deltas.table_call_gas += host.table_call_gas;
+        let after = self.frame.interpreter.gas.remaining();
+        let action = self.frame.interpreter.bytecode.action();
+        self.spent = self.deltas.count(self.activation, before, after, action.as_ref(), true);
+        if code.is_region() {
+            self.tiers.ran(code, self.spent);
+            if self.spent >= GAS_WORTH_ENTERING {
+                self.activation.leaves = 0;
+            }
+        }
+        end
+    }
+
+    /// Interprets until the next action.
+    fn interpret(&mut self) -> InterpreterAction {
+        self.activation.started = true;
+        let before = self.frame.interpreter.gas.remaining();
+        let action = self.frame.interpreter.run_plain(self.table, self.gas_table, self.context);
+        let after = self.frame.interpreter.gas.remaining();
+        self.spent = self.deltas.count(self.activation, before, after, Some(&action), false);
+        action
+    }
+
+    /// Interprets until `stop` wants to end it at a JUMPDEST (J4), or until the next action. With `is_left`, J3.
+    fn stretch(
+        &mut self,
+        stops: Stops,
+        is_left: bool,
+        stop: impl FnMut(Stop<'_>) -> Option<Met>,
+    ) -> Result<Met, InterpreterAction> {
+        self.activation.started = true;
+        let before = self.frame.interpreter.gas.remaining();
+        let end = self.stretch_loop(stops, is_left, stop);
+        let after = self.frame.interpreter.gas.remaining();
+        self.spent = self.deltas.count(self.activation, before, after, end.as_ref().err(), false);
+        end
+    }
+
+    fn stretch_loop(
+        &mut self,
+        stops: Stops,
+        is_left: bool,
+        mut stop: impl FnMut(Stop<'_>) -> Option<Met>,
+    ) -> Result<Met, InterpreterAction> {
+        let (table, gas_table) = (self.table, self.gas_table);
+        let interpreter = &mut self.frame.interpreter;
+        let Some(stopping) = self.prepared.tables.get(stops, table, &self.prepared.custom) else {
+            return Err(interpreter.run_plain(table, gas_table, self.context));
+        };
+        let mut result = if is_left {
+            // J3: the instruction of the leave itself, whatever it is. If it starts a block, or ends one, that is told.
+            let pc = interpreter.bytecode.pc();
+            let byte_at = |pc: usize| interpreter.bytecode.original_byte_slice().get(pc).copied();
+            let is_jump = byte_at(pc) == Some(JUMPI);
+            if byte_at(pc) == Some(JUMPDEST) || pc > 0 && byte_at(pc - 1) == Some(JUMPI) {
+                let _ = stop(Stop { pc, is_destination: false, interpreter });
+            }
+            let result = interpreter.step(table, gas_table, self.context);
+            if is_jump && result.is_ok() {
+                let _ = stop(Stop { pc: interpreter.bytecode.pc(), is_destination: false, interpreter });
+            }
+            result
+        } else {
+            interpreter.step(stopping, gas_table, self.context)
+        };
+        loop {
+            if let Err(error) = result {
+                let is_stop = error == InstructionResult::Suspend && interpreter.bytecode.action().is_none();
+                if !is_stop {
+                    if interpreter.bytecode.action().is_none() {
+                        interpreter.halt(error);
+                    }
+                    return Err(interpreter.take_next_action());
+                }
+                let pc = interpreter.bytecode.pc() - 1;
+                if interpreter.bytecode.original_byte_slice().get(pc) == Some(&JUMPI) {
+                    result = table[usize::from(JUMPI)].execute(InstructionContext { interpreter, host: &mut *self.context });
+                    if result.is_err() {
+                        continue;
+                    }
+                    // The stop met nothing: native code is entered at jump destinations alone.
+                    let _ = stop(Stop { pc: interpreter.bytecode.pc(), is_destination: false, interpreter });
+                } else if let Some(met) = stop(Stop { pc, is_destination: true, interpreter }) {
+                    interpreter.bytecode.absolute_jump(pc);
+                    interpreter.gas.erase_cost(u64::from(gas_table[usize::from(JUMPDEST)]));
+                    return Ok(met);
+                }
+            }
+            result = interpreter.step(stopping, gas_table, self.context);
+        }
+    }
+}
+
+/// Whether a leave leads to blocks that a larger region might hold.
+const fn is_way_out(reason: LeaveReason) -> bool {
+    matches!(reason, LeaveReason::Outside | LeaveReason::Jump)
+}
+
+/// The newest code in place of code that may be replaced; what to run where there is none any more.
+fn newest(code: Arc<NativeCode>) -> Result<Arc<NativeCode>, Running> {
+    if !code.is_replaced() {
+        return Ok(code);
+    }
+    let Some(owner) = code.owner() else { return Err(Running::Interpreted) };
+    owner.code().ok_or(Running::Warm(owner))
+}
+
+/// What is done at the stops of a frame whose code has an entry.
+struct Look<'a> {
+    tiers: &'a Arc<Tiers>,
+    entry: &'a Arc<Entry>,
+    /// Where the blocks that run are noted; none where they are not.
+    profile: Option<&'a Profile>,
+    /// Native code that may be entered; looked for again when something changed.
+    code: Option<Arc<NativeCode>>,
+    changes: u64,
+    /// Only code newer than `code` is entered.
+    waits_for_newer: bool,
+    before: u64,
+    /// Gas added to the heat so far.
+    added: u64,
+    /// Stops that the profile was not yet told of.
+    new_stops: u64,
+    /// Stops until the next look at heat and changes.
+    stops_left: u32,
+    stops_per_look: u32,
+}
+
+impl<'a> Look<'a> {
+    fn new(tiers: &'a Arc<Tiers>, entry: &'a Arc<Entry>, before: u64, is_recording: bool) -> Self {
+        // At a tick many stops have passed already.
+        let stops_per_look = if is_recording { tiers.stops_per_look(STOPS_PER_LOOK) } else { 1 };
+        Self {
+            tiers,
+            entry,
+            profile: entry.profile().filter(|_| is_recording),
+            changes: tiers.changes.load(Ordering::Acquire),
+            code: entry.code(),
+            waits_for_newer: false,
+            before,
+            added: 0,
+            new_stops: 0,
+            stops_left: stops_per_look,
+            stops_per_look,
+        }
+    }
+
+    fn record(&self, pc: usize) {
+        if let Some(profile) = self.profile {
+            profile.record(pc);
+        }
+    }
+
+    #[inline]
+    fn stop(&mut self, stop: &Stop<'_>) -> Option<Met> {
+        self.record(stop.pc);
+        self.new_stops += 1;
+        if !stop.is_destination {
+            return None;
+        }
+        self.stops_left -= 1;
+        if self.stops_left == 0 {
+            self.stops_left = self.stops_per_look;
+            self.look(stop);
+        }
+        let code = self.code.as_ref().filter(|_| !self.waits_for_newer)?;
+        stop.entry(code).map(|number| Met::Entry(code.clone(), number))
+    }
+
+    /// Adds to the heat, and sees whether there is other code by now.
+    #[cold]
+    fn look(&mut self, stop: &Stop<'_>) {
+        self.heat(self.before.saturating_sub(stop.interpreter.gas.remaining()));
+        let changes = self.tiers.changes.load(Ordering::Acquire);
+        if changes == self.changes {
+            return;
+        }
+        self.changes = changes;
+        let newer = self.entry.code();
+        let is_same = self.code.as_ref().zip(newer.as_ref()).is_some_and(|(old, newer)| Arc::ptr_eq(old, newer));
+        self.waits_for_newer &= is_same || newer.is_none();
+        self.code = newer;
+    }
+
+    /// Adds the gas spent since the last look to the heat.
+    fn heat(&mut self, spent: u64) {
+        let heat = spent.saturating_sub(self.added);
+        self.added = self.added.max(spent);
+        if let Some(profile) = self.profile {
+            profile.watched(std::mem::take(&mut self.new_stops), heat);
+        }
+        self.tiers.heated(self.entry, heat);
+    }
+}

@@ -1,0 +1,359 @@
+//! Tiers: how a code comes from cold to hot, and what all EVMs of a process share for it.
+//!
+//! in   codes that frames meet, the gas they spend, their leaves; calls by hand
+//! out  compiled code, swapped in while frames run
+//!
+//! ```text
+//!            warm              worth its compiling         stays hot
+//!   seen ──────────> watched ──────────────────> native 1 ──────────> native 2        whole: by hand, preset test
+//!   (table of        (entry, profile)   queue       │  ^     queue       │  ^
+//!    fixed size)         ^   ^                      └──┘ leaves repeat:  └──┘
+//!                        │   └──────── demoted, evicted ──────┘ the region grows
+//!                        └──── rejected, until its time has come
+//! ```
+//!
+//! Protocol:
+//!
+//! T1  An executing thread never waits and never compiles. It tries locks (`Queue::push`, shards of the map) and goes on
+//!     interpreting where one is held. It reads `Entry::stage` and `Entry::code` without a lock. Presets `test` and `stress`, which
+//!     have no workers, compile where a job is pushed.
+//! T2  Whoever compiles an entry holds its `building` lock from before the profile is read until after the code is published. So
+//!     nothing is compiled twice at once, and older code never replaces newer code.
+//! T3  Publishing, under the entry's ledger: store the code (arc-swap), store the stage (release), mark the old code replaced
+//!     (release). A thread that sees the mark (acquire) therefore finds the newer code, or none after a demotion.
+//! T4  A frame holds the `Arc` of the code it is in (`Activation`). Old code is unmapped when the last holder lets go. A frame
+//!     in replaced code goes on in it until its next action or leave, and then enters the newest at an entry point.
+//! T5  `forget` removes the entry from the map, then marks it gone under its ledger. A job that was under way publishes nothing
+//!     in it, and a later frame starts a new entry.
+//! T6  Caches of EVMs hold entries and codes. They are looked at anew when `changes` moved (something was taken away), and hold
+//!     nothing for a code without an entry but the number of entries ever made, which says when to look again.
+//! T7  Locks are taken in this order: building, ledger. The queue's lock and map guards are taken alone.
+
+pub(crate) mod budget;
+pub(crate) mod entry;
+mod job;
+pub(crate) mod profile;
+mod queue;
+mod report;
+pub(crate) mod seen;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod worth;
+
+pub use report::ContractReport;
+
+use crate::{
+    code::NativeCode,
+    compiler::{Compile, Rejection},
+    config::{Config, Preset},
+    configuration::{Configuration, Configurations},
+    hashes::SpareHashes,
+    statistics::Counters,
+    sync::{Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering},
+};
+use budget::Budget;
+use dashmap::{DashMap, try_result::TryResult};
+use entry::{Entry, Key, Rejected, Stage, Tier};
+use profile::Profile;
+use queue::{Job, Pushed, Queue};
+use revm::primitives::Bytes;
+use seen::Seen;
+use std::time::Instant;
+
+/// Gas that code runs between two looks at whether it deserves the next tier.
+const GAS_PER_LOOK: u64 = 1 << 16;
+
+/// What handles point at.
+#[derive(Debug)]
+pub(crate) struct Tiers {
+    pub(crate) config: Config,
+    pub(crate) counters: Counters,
+    pub(crate) configurations: Configurations,
+    pub(crate) compiler: Box<dyn Compile>,
+    entries: DashMap<Key, Arc<Entry>>,
+    /// Entries in the map. Written by who inserts or removes, relaxed: the bound is kept to within the number of threads.
+    entry_count: AtomicUsize,
+    seen: Seen,
+    pub(crate) spare_hashes: SpareHashes,
+    queue: Queue,
+    budget: Mutex<Budget>,
+    /// Written by enable and disable, read once a transaction; relaxed, since it guards nothing.
+    is_enabled: AtomicBool,
+    /// Entries ever made; T6. Written after the insertion, release; read by executing threads, acquire.
+    pub(crate) made: AtomicU64,
+    /// How often code or an entry was taken away or replaced; T6. Written after the change, release; read acquire.
+    pub(crate) changes: AtomicU64,
+    /// Seconds since the start, as upkeep saw them last. Written by workers, read by executing threads, relaxed: a hint.
+    now_s: AtomicU32,
+    started: Instant,
+    /// Bytes of profiles; of machine code in place. Relaxed: bounds, kept to within the number of threads.
+    profile_bytes: AtomicUsize,
+    code_bytes: AtomicU64,
+    /// Frames started, for random demotion; relaxed.
+    frames: AtomicU64,
+    /// Mask of forced leaves: written by tests, read when a native run starts; relaxed, since it guards nothing.
+    pub(crate) leave_mask: AtomicU64,
+}
+
+/// What there is for a code that a frame starts with.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// No entry: its gas is added up in the table of codes seen.
+    Nothing,
+    /// The hash does not belong to the bytes.
+    HashMismatch,
+    /// An entry.
+    Entry(Arc<Entry>),
+}
+
+impl Tiers {
+    pub(crate) fn new(config: Config, compiler: Box<dyn Compile>) -> Self {
+        Self {
+            counters: Counters::default(),
+            configurations: Configurations::default(),
+            compiler,
+            entries: DashMap::new(),
+            entry_count: AtomicUsize::new(0),
+            seen: Seen::new(config.tuning.seen_len),
+            spare_hashes: SpareHashes::default(),
+            queue: Queue::default(),
+            budget: Mutex::new(Budget::new(config.tuning.compile_cpu_share)),
+            is_enabled: AtomicBool::new(false),
+            made: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+            now_s: AtomicU32::new(0),
+            started: Instant::now(),
+            profile_bytes: AtomicUsize::new(0),
+            code_bytes: AtomicU64::new(0),
+            frames: AtomicU64::new(0),
+            leave_mask: AtomicU64::new(0),
+            config,
+        }
+    }
+
+    /// Whether frames may run natively at all.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.is_enabled.load(Ordering::Relaxed)
+    }
+
+    /// Seconds since the start, as last noted.
+    pub(crate) fn now_s(&self) -> u32 {
+        self.now_s.load(Ordering::Relaxed)
+    }
+
+    /// The entry of a code that a frame starts with. Without workers it is made here, in preset `test` compiled, too.
+    pub(crate) fn find(
+        self: &Arc<Self>,
+        key: Key,
+        bytecode: impl FnOnce() -> Bytes,
+        configuration: &Arc<Configuration>,
+    ) -> Found {
+        match self.entries.try_get(&key) {
+            TryResult::Present(entry) => return Found::Entry(entry.value().clone()),
+            TryResult::Locked if !self.is_synchronous() => return Found::Nothing,
+            TryResult::Absent | TryResult::Locked => {}
+        }
+        if !self.is_synchronous() {
+            return Found::Nothing;
+        }
+        let bytecode = bytecode();
+        if revm::primitives::keccak256(&bytecode) != key.0 {
+            return Found::HashMismatch;
+        }
+        let entry = self.entry(key, bytecode, configuration);
+        if self.config.preset != Preset::Test {
+            self.watch(&entry);
+        }
+        Found::Entry(entry)
+    }
+
+    /// Stops between two looks at the heat of a watched frame.
+    pub(crate) fn stops_per_look(&self, usual: u32) -> u32 {
+        if self.is_synchronous() { 1 } else { usual }
+    }
+
+    /// Whether jobs are done where they come up.
+    fn is_synchronous(&self) -> bool {
+        self.config.workers == 0
+    }
+
+    /// Brings an entry up to date when a frame starts with it, in presets that do so in the executing thread.
+    pub(crate) fn start(self: &Arc<Self>, entry: &Arc<Entry>) {
+        entry.used(self.now_s());
+        if !self.is_synchronous() {
+            return;
+        }
+        match self.config.preset {
+            Preset::Test if matches!(entry.stage(), Stage::Cold | Stage::Watched) => {
+                let _ = self.build(entry, Tier::Whole);
+            }
+            Preset::Test => {}
+            _ => {
+                let every = self.config.tuning.demote_every;
+                if every != 0 && self.frames.fetch_add(1, Ordering::Relaxed) % every == every - 1 {
+                    self.demote_entry(entry);
+                }
+                self.heated(entry, 0);
+            }
+        }
+    }
+
+    /// The entry of a key, made where there is none, whatever the bound says.
+    pub(crate) fn entry(&self, key: Key, bytecode: Bytes, configuration: &Arc<Configuration>) -> Arc<Entry> {
+        if let Some(entry) = self.entries.get(&key) {
+            return entry.value().clone();
+        }
+        let make = || self.new_entry(key, bytecode, configuration, 0);
+        let entry = self.entries.entry(key).or_insert_with(make).value().clone();
+        self.made.fetch_add(1, Ordering::Release);
+        entry
+    }
+
+    fn new_entry(&self, key: Key, bytecode: Bytes, configuration: &Arc<Configuration>, heat: u64) -> Arc<Entry> {
+        self.entry_count.fetch_add(1, Ordering::Relaxed);
+        let entry = Entry::new(key, configuration.clone(), bytecode, heat);
+        entry.used(self.now_s());
+        if self.config.deny.contains(&key.0) {
+            let mut ledger = entry.ledger();
+            ledger.rejected = Some(Rejected { reason: Rejection::Denied, retry_at_s: None });
+            entry.publish(&mut ledger, None, Stage::Rejected);
+        }
+        Arc::new(entry)
+    }
+
+    /// Adds gas spent in a code without an entry; whether it is warm.
+    pub(crate) fn seen(&self, key: Key, gas: u64) -> bool {
+        self.seen.add(key, gas) >= self.config.tuning.warm_gas
+    }
+
+    /// The entry of a code that is warm, watched; none if there are too many, or if the map is busy.
+    pub(crate) fn warm_up(
+        &self,
+        key: Key,
+        bytecode: impl FnOnce() -> Bytes,
+        configuration: &Arc<Configuration>,
+    ) -> Option<Arc<Entry>> {
+        if let TryResult::Present(entry) = self.entries.try_get(&key) {
+            return Some(entry.value().clone());
+        }
+        if self.entry_count.load(Ordering::Relaxed) >= self.config.tuning.entries_max {
+            self.counters.entries_full.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        let bytecode = bytecode();
+        let make = || self.new_entry(key, bytecode, configuration, self.config.tuning.warm_gas);
+        let entry = self.entries.try_entry(key)?.or_insert_with(make).value().clone();
+        self.made.fetch_add(1, Ordering::Release);
+        self.watch(&entry);
+        Some(entry)
+    }
+
+    /// Begins to watch a code, if there is room for its profile.
+    pub(crate) fn watch(&self, entry: &Entry) {
+        if entry.stage() == Stage::Rejected || entry.profile().is_some() {
+            return;
+        }
+        let bytes = Profile::bytes_for(entry.bytecode.len());
+        if self.profile_bytes.load(Ordering::Relaxed) + bytes > self.config.tuning.profile_bytes_max {
+            self.counters.profiles_full.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if entry.watch() {
+            self.profile_bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.counters.became_watched.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds gas that a frame spent in the interpreter, and asks for code once that is worth it.
+    pub(crate) fn heated(self: &Arc<Self>, entry: &Arc<Entry>, gas: u64) {
+        let heat = entry.add_heat(gas);
+        match entry.stage() {
+            Stage::Cold if heat >= self.config.tuning.warm_gas => self.watch(entry),
+            Stage::Watched if !entry.queued.load(Ordering::Acquire) && self.is_worth(entry, Tier::Native1, 0) => {
+                self.ask(entry, Tier::Native1);
+            }
+            Stage::Native1 | Stage::Native2 if gas > 0 => self.heated_outside(entry),
+            _ => {}
+        }
+    }
+
+    /// Whether a larger region of this code may still be compiled.
+    pub(crate) fn may_grow(&self, entry: &Entry) -> bool {
+        entry.try_ledger().is_some_and(|ledger| ledger.compilations < self.config.tuning.compilations_max)
+    }
+
+    /// Asks for a larger region once what was interpreted outside of the present one is worth it.
+    fn heated_outside(self: &Arc<Self>, entry: &Arc<Entry>) {
+        let Some(compilations) = entry.try_ledger().map(|ledger| ledger.compilations) else { return };
+        if compilations >= self.config.tuning.compilations_max || entry.queued.load(Ordering::Acquire) {
+            return;
+        }
+        let Some(code) = entry.code() else { return };
+        if has_grown(entry, &code) && self.is_worth(entry, code.tier, compilations) {
+            self.ask(entry, code.tier);
+        }
+    }
+
+    /// Adds gas charged while code ran, and asks for the next tier once that is worth it.
+    pub(crate) fn ran(self: &Arc<Self>, code: &NativeCode, gas: u64) {
+        let total = code.add_gas(gas);
+        if total / GAS_PER_LOOK == total.saturating_sub(gas) / GAS_PER_LOOK && !self.is_synchronous() {
+            return;
+        }
+        let Some(entry) = code.owner() else { return };
+        entry.used(self.now_s());
+        if code.tier != Tier::Native1 || code.asked.load(Ordering::Relaxed) || code.is_replaced() {
+            return;
+        }
+        if self.is_worth_more(&entry, code) && !code.asked.swap(true, Ordering::Relaxed) {
+            self.ask(&entry, Tier::Native2);
+        }
+    }
+
+    /// Counts a leave out of a region, and asks for a larger one once the same leave is repeated.
+    pub(crate) fn left(self: &Arc<Self>, code: &NativeCode, site: u32) {
+        let count = code.count_leave(site);
+        if count < self.config.tuning.grow_leaves || code.is_replaced() {
+            return;
+        }
+        let Some(entry) = code.owner() else { return };
+        let Some(compilations) = entry.try_ledger().map(|ledger| ledger.compilations) else { return };
+        let tuning = &self.config.tuning;
+        let enough = tuning.grow_leaves.saturating_mul(1 << compilations.saturating_sub(1).min(20));
+        if compilations < tuning.compilations_max && count >= enough && has_grown(&entry, code) {
+            self.ask(&entry, code.tier);
+        }
+    }
+
+    /// Puts a job into the queue; without workers, does what waits there.
+    pub(crate) fn ask(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier) {
+        if entry.queued.load(Ordering::Acquire) {
+            self.counters.queue_merged.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let job = Job { entry: entry.clone(), tier };
+        let waits = self.is_synchronous();
+        let pushed = self.queue.push(job, self.config.tuning.queue_len_max, waits, |job| self.reward(job));
+        let counter = match pushed {
+            Pushed::Waiting => &self.counters.queued,
+            Pushed::Displaced => {
+                self.counters.queued.fetch_add(1, Ordering::Relaxed);
+                &self.counters.queue_dropped
+            }
+            Pushed::Dropped => &self.counters.queue_dropped,
+            Pushed::Busy => &self.counters.queue_busy,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if self.is_synchronous() {
+            while let Some(job) = self.queue.take(|job| self.reward(job)) {
+                self.run_job(&job);
+            }
+        }
+    }
+}
+
+/// Whether more blocks were seen than a code was made of.
+fn has_grown(entry: &Entry, code: &NativeCode) -> bool {
+    entry.profile().is_some_and(|profile| profile.blocks() > code.profile_blocks)
+}

@@ -1,0 +1,215 @@
+//! Entries: what the runtime knows of a code under a configuration.
+//!
+//! in   (code hash, configuration number), the bytes that were met under that hash
+//! out  the newest compiled code, the stage, the heat; the protocol is in `tiers`
+//!
+//! E1  No map guard is held while anything compiles: the entry is taken out of the map first.
+//! E2  `code` and `stage` change together under the ledger's lock, `code` first. Executing threads read both without it.
+//! E3  A code that was replaced is marked so after the newer one is in place; who sees the mark finds the newer one, or none.
+//! E4  An entry that is gone stays gone: nothing is published in it any more.
+
+use super::profile::Profile;
+use crate::{
+    code::NativeCode,
+    compiler::Rejection,
+    configuration::Configuration,
+    statistics::named_rows,
+    sync::{Arc, AtomicBool, AtomicU8, AtomicU32, AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, lock, try_lock},
+};
+use arc_swap::ArcSwapOption;
+use revm::primitives::{B256, Bytes};
+
+/// The key of an entry.
+pub(crate) type Key = (B256, u64);
+
+named_rows! {
+    /// How compiled code was made.
+    #[derive(PartialOrd, Ord)]
+    pub Tier {
+        /// The blocks that were seen to run, fast pipeline.
+        Native1 => "native-1",
+        /// The blocks that were seen to run, full pipeline.
+        Native2 => "native-2",
+        /// All blocks, full pipeline.
+        Whole => "whole",
+    }
+}
+
+named_rows! {
+    /// How far a code has come.
+    pub Stage {
+        /// Interpreted; its gas is added up.
+        Cold => "cold",
+        /// Interpreted; the blocks that run are noted.
+        Watched => "watched",
+        /// Compiled: the blocks seen, fast.
+        Native1 => "native-1",
+        /// Compiled: the blocks seen, with the full pipeline.
+        Native2 => "native-2",
+        /// Compiled as a whole.
+        Whole => "whole",
+        /// Not to be compiled, for a time or for good.
+        Rejected => "rejected",
+        /// Forgotten: a later frame starts a new entry.
+        Gone => "gone",
+    }
+}
+
+impl Tier {
+    pub(crate) const fn stage(self) -> Stage {
+        match self {
+            Self::Native1 => Stage::Native1,
+            Self::Native2 => Stage::Native2,
+            Self::Whole => Stage::Whole,
+        }
+    }
+}
+
+/// Why a code is not compiled, and when that is looked at again.
+#[derive(Debug, Clone)]
+pub(crate) struct Rejected {
+    pub(crate) reason: Rejection,
+    /// Runtime second from which on it may be tried again; none while the configuration lasts.
+    pub(crate) retry_at_s: Option<u32>,
+}
+
+/// What changes under the lock; executing threads do not take it.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) rejected: Option<Rejected>,
+    /// Rejections so far.
+    pub(crate) rejections: u32,
+    /// Compilations so far.
+    pub(crate) compilations: u32,
+    /// CPU time of all compilations.
+    pub(crate) compile_cpu_ns: u64,
+    /// Gas that code of this entry ran which is replaced by now.
+    pub(crate) native_gas_before: u64,
+    /// Leaves of code of this entry which is replaced by now.
+    pub(crate) leaves_before: u64,
+}
+
+/// One code under one configuration.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: Key,
+    pub(crate) configuration: Arc<Configuration>,
+    /// The bytes met under the hash; compared with a frame's before code is used for it.
+    pub(crate) bytecode: Bytes,
+    /// A [`Stage`]. Written under the ledger's lock, but for Cold to Watched (by compare and exchange); read anywhere, acquire.
+    stage: AtomicU8,
+    /// Interpreted gas. Added to and read by executing threads, relaxed: a hint.
+    heat: AtomicU64,
+    /// Runtime second of the last use. Written by executing threads, read by upkeep, relaxed: a hint.
+    pub(crate) used_at_s: AtomicU32,
+    /// Whether a job for this entry waits in the queue. Set by who pushes it, cleared by who takes it out; acquire and release.
+    pub(crate) queued: AtomicBool,
+    /// Frames watched. Counted by executing threads, relaxed.
+    pub(crate) watches: AtomicU32,
+    /// The newest code (E2, E3).
+    code: ArcSwapOption<NativeCode>,
+    profile: OnceLock<Profile>,
+    /// Held by whoever compiles this entry, so that nobody does so twice; never by a thread that executes, presets `test` and
+    /// `stress` aside.
+    pub(crate) building: Mutex<()>,
+    ledger: Mutex<Ledger>,
+}
+
+impl Entry {
+    /// A cold entry.
+    pub(crate) fn new(key: Key, configuration: Arc<Configuration>, bytecode: Bytes, heat: u64) -> Self {
+        Self {
+            key,
+            configuration,
+            bytecode,
+            stage: AtomicU8::new(Stage::Cold as u8),
+            heat: AtomicU64::new(heat),
+            used_at_s: AtomicU32::new(0),
+            queued: AtomicBool::new(false),
+            watches: AtomicU32::new(0),
+            code: ArcSwapOption::empty(),
+            profile: OnceLock::new(),
+            building: Mutex::new(()),
+            ledger: Mutex::new(Ledger::default()),
+        }
+    }
+
+    /// How far the code has come.
+    pub(crate) fn stage(&self) -> Stage {
+        Stage::ALL.get(usize::from(self.stage.load(Ordering::Acquire))).copied().unwrap_or(Stage::Gone)
+    }
+
+    /// The newest code.
+    pub(crate) fn code(&self) -> Option<Arc<NativeCode>> {
+        self.code.load_full()
+    }
+
+    /// Adds interpreted gas; the sum.
+    pub(crate) fn add_heat(&self, gas: u64) -> u64 {
+        self.heat.fetch_add(gas, Ordering::Relaxed).saturating_add(gas)
+    }
+
+    /// Interpreted gas so far.
+    pub(crate) fn heat(&self) -> u64 {
+        self.heat.load(Ordering::Relaxed)
+    }
+
+    /// What watched frames saw; none before the first.
+    pub(crate) fn profile(&self) -> Option<&Profile> {
+        self.profile.get()
+    }
+
+    /// Begins to watch; true if this call made the profile.
+    pub(crate) fn watch(&self) -> bool {
+        let mut is_new = false;
+        self.profile.get_or_init(|| {
+            is_new = true;
+            Profile::new(self.bytecode.len())
+        });
+        let (cold, watched) = (Stage::Cold as u8, Stage::Watched as u8);
+        let _ = self.stage.compare_exchange(cold, watched, Ordering::AcqRel, Ordering::Acquire);
+        is_new
+    }
+
+    /// Notes a use at this second; writes only where that is news, since the line is shared.
+    pub(crate) fn used(&self, now_s: u32) {
+        if self.used_at_s.load(Ordering::Relaxed) != now_s {
+            self.used_at_s.store(now_s, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.ledger)
+    }
+
+    /// The ledger, unless somebody writes in it.
+    pub(crate) fn try_ledger(&self) -> Option<MutexGuard<'_, Ledger>> {
+        try_lock(&self.ledger)
+    }
+
+    /// Puts code in place of the code that is there; gives the old one back, or the new one if the entry is gone (E4).
+    pub(crate) fn publish(&self, ledger: &mut Ledger, code: Option<Arc<NativeCode>>, stage: Stage) -> Option<Arc<NativeCode>> {
+        if self.stage() == Stage::Gone {
+            return code;
+        }
+        let old = self.code.swap(code);
+        self.stage.store(stage as u8, Ordering::Release);
+        if let Some(old) = &old {
+            let (gas, leaves) = old.replace();
+            ledger.native_gas_before += gas;
+            ledger.leaves_before += leaves;
+        }
+        old
+    }
+
+    /// The stage of an entry without code.
+    pub(crate) fn stage_without_code(&self) -> Stage {
+        if self.profile.get().is_some() { Stage::Watched } else { Stage::Cold }
+    }
+
+    /// Lets heat begin anew.
+    pub(crate) fn cool(&self) {
+        self.heat.store(0, Ordering::Relaxed);
+        self.watches.store(0, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,184 @@
+//! Jobs: one code compiled and published.
+//!
+//! in   an entry and a tier
+//! out  newer code in the entry, or a rejection; counters
+//!
+//! W1  A panic of the compiler or any of its errors rejects this code, and nothing else happens.
+//! W2  A code that has code already keeps it when the next tier cannot be made.
+//! W3  Bytes whose hash is another than the entry's are never compiled: their entry is removed.
+
+use super::{
+    Job, Tiers,
+    entry::{Entry, Ledger, Rejected, Stage, Tier},
+    queue::Next,
+};
+use crate::{
+    code::{NativeCode, Parts},
+    compiler::{Rejection, Request},
+    config::Preset,
+    sync::{self, Arc, Ordering, lock, try_lock},
+};
+use revm::primitives::keccak256;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+/// How often a worker without work looks after the entries.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+impl Tiers {
+    /// Enables the runtime and starts the workers it lacks.
+    pub(crate) fn enable(self: &Arc<Self>) {
+        self.is_enabled.store(true, Ordering::Relaxed);
+        if !self.compiler.is_available() {
+            return;
+        }
+        for _ in 0..self.queue.want(self.config.workers) {
+            let tiers = self.clone();
+            if sync::spawn_worker(move || tiers.work()).is_err() {
+                // The system has no thread to give: everything stays interpreted.
+                self.queue.worker_ended();
+            }
+        }
+    }
+
+    /// Disables the runtime; its workers go on.
+    pub(crate) fn disable(&self) {
+        self.is_enabled.store(false, Ordering::Relaxed);
+    }
+
+    /// What a worker does until it is told to end.
+    fn work(self: &Arc<Self>) {
+        loop {
+            self.note_time();
+            let delay = lock(&self.budget).delay(self.started.elapsed());
+            match self.queue.next(UPKEEP, delay, |job| self.reward(job)) {
+                Next::Stop => break,
+                Next::Upkeep => self.upkeep(self.started.elapsed().as_secs() as u32),
+                Next::Job(job) => self.run_job(&job),
+            }
+        }
+        self.queue.worker_ended();
+    }
+
+    fn note_time(&self) {
+        self.now_s.store(self.started.elapsed().as_secs() as u32, Ordering::Relaxed);
+    }
+
+    /// Does a job that was taken from the queue.
+    pub(super) fn run_job(self: &Arc<Self>, job: &Job) {
+        // Whatever panics here is a defect; the worker lives on, and the job is counted as ended.
+        let done = catch_unwind(AssertUnwindSafe(|| self.build(&job.entry, job.tier)));
+        if done.is_err() {
+            self.counters.panics.fetch_add(1, Ordering::Relaxed);
+        }
+        self.queue.job_ended();
+    }
+
+    /// Compiles an entry for a tier and publishes the code, unless what is there is as good.
+    pub(crate) fn build(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier) -> Result<(), Rejection> {
+        let waits = self.config.preset != Preset::Stress;
+        let building = if waits { Some(lock(&entry.building)) } else { try_lock(&entry.building) };
+        let Some(_building) = building else { return Ok(()) };
+        if let Some(rejected) = &entry.ledger().rejected {
+            return Err(rejected.reason.clone());
+        }
+        let profile_blocks = entry.profile().map_or(0, super::Profile::blocks);
+        let old = entry.code();
+        if old.as_ref().is_some_and(|old| old.tier > tier || old.tier == tier && old.profile_blocks >= profile_blocks) {
+            return Ok(());
+        }
+        if keccak256(&entry.bytecode) != entry.key.0 {
+            self.forget_entry(entry);
+            return Err(Rejection::HashMismatch);
+        }
+        let region = (tier != Tier::Whole).then(|| entry.profile().map_or_else(Vec::new, super::Profile::starts));
+        let request =
+            Request { bytecode: &entry.bytecode, settings: &entry.configuration.settings, tier, region, config: &self.config };
+        let start = cpu_time::ThreadTime::now();
+        let compile = || self.compiler.compile(&request);
+        let result = catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| {
+            self.counters.panics.fetch_add(1, Ordering::Relaxed);
+            Err(Rejection::Panic)
+        });
+        let cpu = start.elapsed();
+        lock(&self.budget).spend(cpu);
+        let cpu_ns = cpu.as_nanos() as u64;
+        self.counters.compile_cpu_ns.fetch_add(cpu_ns, Ordering::Relaxed);
+        let mut ledger = entry.ledger();
+        ledger.compile_cpu_ns += cpu_ns;
+        match result {
+            Ok(parts) => self.publish(entry, &mut ledger, parts, tier, profile_blocks),
+            Err(rejection) => self.reject(entry, &mut ledger, rejection),
+        }
+    }
+
+    /// Puts the code of an artifact into an entry that has none and is not rejected; whether it did.
+    pub(crate) fn take(&self, entry: &Arc<Entry>, make: impl FnOnce() -> Result<Parts, Rejection>) -> Result<bool, Rejection> {
+        let _building = lock(&entry.building);
+        if entry.code().is_some() || entry.ledger().rejected.is_some() {
+            return Ok(false);
+        }
+        let parts = make()?;
+        let mut ledger = entry.ledger();
+        self.publish(entry, &mut ledger, parts, Tier::Whole, 0).map(|()| true)
+    }
+
+    fn publish(
+        &self,
+        entry: &Arc<Entry>,
+        ledger: &mut Ledger,
+        parts: Parts,
+        tier: Tier,
+        profile_blocks: u32,
+    ) -> Result<(), Rejection> {
+        let is_compiled = parts.is_compiled;
+        let code = Arc::new(NativeCode::new(parts, tier, profile_blocks));
+        code.belongs_to(entry);
+        if is_compiled {
+            ledger.compilations += 1;
+            self.counters.compiled.fetch_add(1, Ordering::Relaxed);
+            self.counters.code_bytes.fetch_add(code.bytes as u64, Ordering::Relaxed);
+        } else {
+            self.counters.artifacts_taken.fetch_add(1, Ordering::Relaxed);
+        }
+        let bytes = code.bytes as u64;
+        let stays = code.clone();
+        entry.cool();
+        let old = entry.publish(ledger, Some(code), tier.stage());
+        if old.as_ref().is_some_and(|old| Arc::ptr_eq(old, &stays)) {
+            return Err(Rejection::Forgotten);
+        }
+        self.code_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let counter = match tier {
+            Tier::Native1 => &self.counters.became_native_1,
+            Tier::Native2 => &self.counters.became_native_2,
+            Tier::Whole => &self.counters.became_whole,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if let Some(old) = old {
+            self.code_bytes.fetch_sub(old.bytes as u64, Ordering::Relaxed);
+            if old.tier == tier {
+                self.counters.regrown.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.changes.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    fn reject(&self, entry: &Entry, ledger: &mut Ledger, rejection: Rejection) -> Result<(), Rejection> {
+        self.counters.rejected.fetch_add(1, Ordering::Relaxed);
+        ledger.rejections += 1;
+        let has_code = entry.code().is_some();
+        if !has_code {
+            let tuning = &self.config.tuning;
+            let wait_s = tuning.retry_s.saturating_mul(1 << ledger.rejections.saturating_sub(1).min(16));
+            let lasts = rejection.is_permanent() || self.config.preset == Preset::Test;
+            let retry_at_s = (!lasts).then(|| self.now_s().saturating_add(wait_s));
+            ledger.rejected = Some(Rejected { reason: rejection.clone(), retry_at_s });
+            entry.publish(ledger, None, Stage::Rejected);
+        }
+        Err(rejection)
+    }
+}

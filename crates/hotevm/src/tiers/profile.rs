@@ -1,0 +1,93 @@
+//! Profiles: which basic blocks of a code were seen to run.
+//!
+//! in   the places that watched frames report: jump destinations, the instructions behind JUMPI, CALL and CREATE
+//! out  the block starts of a region; how much is interpreted for the gas that is spent
+//!
+//! O1  One bit per byte of code, and nothing else grows.
+//! O2  Bits are set by executing threads and read by workers, relaxed: a region may miss what ran a moment ago.
+
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// What watched frames saw of one code.
+#[derive(Debug)]
+pub(crate) struct Profile {
+    /// One bit per pc; O2.
+    bits: Box<[AtomicU32]>,
+    /// Bits set; O2.
+    blocks: AtomicU32,
+    /// Stops at JUMPDEST and JUMPI; O2.
+    stops: AtomicU64,
+    /// Gas spent in watched stretches; O2.
+    gas: AtomicU64,
+}
+
+impl Profile {
+    /// Bytes that the profile of a code takes.
+    pub(crate) const fn bytes_for(code_len: usize) -> usize {
+        code_len.div_ceil(32) * 4
+    }
+
+    /// Nothing seen.
+    pub(crate) fn new(code_len: usize) -> Self {
+        Self {
+            bits: std::iter::repeat_with(AtomicU32::default).take(code_len.div_ceil(32)).collect(),
+            blocks: AtomicU32::new(0),
+            stops: AtomicU64::new(0),
+            gas: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes that a block runs.
+    pub(crate) fn record(&self, pc: usize) {
+        let Some(word) = self.bits.get(pc / 32) else { return };
+        let bit = 1 << (pc % 32);
+        if word.load(Ordering::Relaxed) & bit == 0 && word.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            self.blocks.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes how much was watched.
+    pub(crate) fn watched(&self, stops: u64, gas: u64) {
+        self.stops.fetch_add(stops, Ordering::Relaxed);
+        self.gas.fetch_add(gas, Ordering::Relaxed);
+    }
+
+    /// Number of blocks seen.
+    pub(crate) fn blocks(&self) -> u32 {
+        self.blocks.load(Ordering::Relaxed)
+    }
+
+    /// Stops and gas of all watched stretches.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        (self.stops.load(Ordering::Relaxed), self.gas.load(Ordering::Relaxed))
+    }
+
+    /// The places where the blocks seen start, in order.
+    pub(crate) fn starts(&self) -> Vec<u32> {
+        let mut starts = Vec::new();
+        for (index, word) in self.bits.iter().enumerate() {
+            let mut left = word.load(Ordering::Relaxed);
+            while left != 0 {
+                starts.push(index as u32 * 32 + left.trailing_zeros());
+                left &= left - 1;
+            }
+        }
+        starts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn o1_bits_come_back_as_places() {
+        let profile = Profile::new(100);
+        for pc in [99, 0, 31, 32, 64, 31, 128, 5000] {
+            profile.record(pc);
+        }
+        assert_eq!(profile.starts(), [0, 31, 32, 64, 99]);
+        assert_eq!(profile.blocks(), 5);
+        assert_eq!(size_of_val(&*profile.bits), Profile::bytes_for(100));
+    }
+}

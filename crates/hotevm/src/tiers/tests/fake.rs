@@ -1,0 +1,138 @@
+//! A compiler that tests can steer: it makes code that leaves at once, fails, panics, or waits until it may go on.
+//!
+//! in   what to do next
+//! out  parts that can be published and even entered; a record of what was asked for
+
+use crate::{
+    code::Parts,
+    compiler::{Compile, Rejection, Request},
+    sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, lock, wait},
+    tiers::entry::Tier,
+};
+use hotevm_abi::LeaveRow;
+use hotevm_code::{CodeMemory, Image, Machine};
+use revm::primitives::Bytes;
+use std::time::Duration;
+
+/// What the compiler does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behaviour {
+    Succeed,
+    Fail,
+    FailForGood,
+    Panic,
+}
+
+/// One compilation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) bytecode: Bytes,
+    pub(super) tier: Tier,
+    pub(super) region: Option<Vec<u32>>,
+}
+
+#[derive(Debug)]
+struct Gate {
+    is_open: bool,
+    /// Compilations that came to the gate.
+    arrived: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    memory: CodeMemory,
+    behaviour: Mutex<Behaviour>,
+    asked: Mutex<Vec<Asked>>,
+    gate: Mutex<Gate>,
+    moved: Condvar,
+    /// What `Parts::bytes` says.
+    pub(super) bytes: AtomicUsize,
+}
+
+/// The compiler; its clones share everything.
+#[derive(Debug, Clone)]
+pub(super) struct Fake(pub(super) Arc<State>);
+
+impl Fake {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(State {
+            memory: CodeMemory::new(1 << 28),
+            behaviour: Mutex::new(Behaviour::Succeed),
+            asked: Mutex::new(vec![]),
+            gate: Mutex::new(Gate { is_open: true, arrived: 0 }),
+            moved: Condvar::new(),
+            bytes: AtomicUsize::new(100),
+        }))
+    }
+
+    pub(super) fn behave(&self, behaviour: Behaviour) {
+        *lock(&self.0.behaviour) = behaviour;
+    }
+
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        lock(&self.0.asked).clone()
+    }
+
+    /// From now on compilations wait.
+    pub(super) fn hold(&self) {
+        lock(&self.0.gate).is_open = false;
+    }
+
+    /// Lets them go on.
+    pub(super) fn release(&self) {
+        lock(&self.0.gate).is_open = true;
+        self.0.moved.notify_all();
+    }
+
+    /// Waits until so many compilations began.
+    pub(super) fn wait_for(&self, count: usize) {
+        let mut gate = lock(&self.0.gate);
+        while gate.arrived < count {
+            gate = wait(&self.0.moved, gate, Duration::from_secs(60));
+        }
+    }
+}
+
+impl Compile for Fake {
+    fn is_available(&self) -> bool {
+        true
+    }
+
+    fn mapped_bytes(&self) -> usize {
+        self.0.memory.mapped_bytes()
+    }
+
+    fn compile(&self, request: &Request<'_>) -> Result<Parts, Rejection> {
+        let mut gate = lock(&self.0.gate);
+        gate.arrived += 1;
+        self.0.moved.notify_all();
+        while !gate.is_open {
+            gate = wait(&self.0.moved, gate, Duration::from_secs(60));
+        }
+        drop(gate);
+        let asked = Asked { bytecode: request.bytecode.clone(), tier: request.tier, region: request.region.clone() };
+        lock(&self.0.asked).push(asked);
+        let behaviour = *lock(&self.0.behaviour);
+        match behaviour {
+            Behaviour::Succeed => {}
+            Behaviour::Fail => return Err(Rejection::Link("a garbage object".to_owned())),
+            Behaviour::FailForGood => return Err(Rejection::Middle(hotevm_ir::Reject::TooLong(1))),
+            Behaviour::Panic => panic!("the compiler panics"),
+        }
+        let executable = self.0.memory.load(&image()).map_err(|error| Rejection::Memory(error.to_string()))?;
+        let leave = LeaveRow { pc: 0, gas: 0, top: 0, reason: hotevm_ir::LeaveReason::Outside as u8, constants: vec![] };
+        let bytes = self.0.bytes.load(Ordering::Relaxed);
+        Ok(Parts { executable, entries: vec![], leaves: vec![leave], instructions: 1, bytes, is_compiled: true })
+    }
+}
+
+/// A function that leaves at site 0, which the frame holds from the start.
+fn image() -> Image {
+    let (machine, bytes) = match Machine::host() {
+        // mov w0, #2; ret
+        Some(Machine::Aarch64) => (Machine::Aarch64, vec![0x40, 0x00, 0x80, 0x52, 0xc0, 0x03, 0x5f, 0xd6]),
+        // mov eax, 2; ret
+        _ => (Machine::X86_64, vec![0xb8, 0x02, 0x00, 0x00, 0x00, 0xc3]),
+    };
+    Image { text_len: bytes.len(), bytes, entry_offset: 0, alignment: 16, machine, sections: vec![] }
+}
