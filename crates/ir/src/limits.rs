@@ -29,6 +29,7 @@ limits! {
     exits_per_block_max = 64, "ways out of a function told apart per basic block; beyond it the analysis of jumps is coarse";
     flow_steps_per_instruction_max = 600, "abstract steps per instruction of the code; beyond it the analysis is coarse";
     switch_cases_max = 24, "destinations compared at one computed jump; beyond it the shared dispatch decides";
+    dispatched_blocks_max = 1024, "destinations of computed jumps; a jump to any other is left to the interpreter";
     cold_instructions_max = 64, "instructions of a chain that can only revert and is therefore left to the interpreter";
     loop_params_max = 6, "stack entries kept in registers round an innermost loop";
     path_slots_max = 64, "stack entries known at a time; beyond it they are stored, so that leaves stay small";

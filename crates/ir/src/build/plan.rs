@@ -5,6 +5,7 @@
 //!
 //! P1  A block is a root when it has several ways in, or a way in from outside.
 //! P2  Entry 0 is the start; further entries stand behind calls and custom opcodes, at loop heads and at dispatch targets.
+//! P3  At most `dispatched_blocks_max` blocks are dispatched to; a computed jump to any other leaves.
 
 use crate::{
     analysis::{
@@ -38,12 +39,7 @@ pub fn plan(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &C
     let count = blocks.list.len();
     let cases_max = config.limits.switch_cases_max as usize;
     let compared: Vec<bool> = flow.blocks.iter().map(|row| !row.dynamic && row.targets.len() <= cases_max).collect();
-    let mut dispatch: Vec<bool> = (0..count).map(|block| flow.blocks[block].dispatched && !cold[block]).collect();
-    for (block, row) in flow.blocks.iter().enumerate() {
-        if !compared[block] && row.reached {
-            row.targets.iter().filter(|target| !cold[**target]).for_each(|target| dispatch[*target] = true);
-        }
-    }
+    let dispatch = dispatch(flow, cold, &compared, config.limits.dispatched_blocks_max as usize);
     let any_dispatch = (0..count).any(|block| dispatch[block] && flow.blocks[block].reached);
     let successors: Vec<Vec<usize>> = (0..count).map(|block| successors(block, blocks, flow, cold, &compared)).collect();
     let predecessors = predecessors(&successors);
@@ -67,6 +63,21 @@ pub fn plan(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &C
         })
         .collect();
     Plan { root, entry, dispatch, compared, any_dispatch, loops }
+}
+
+/// The blocks that computed jumps may arrive at, known targets first (P3).
+fn dispatch(flow: &Flow, cold: &[bool], compared: &[bool], blocks_max: usize) -> Vec<bool> {
+    let mut dispatch = vec![false; cold.len()];
+    let uncompared = flow.blocks.iter().zip(compared).filter(|(row, compared)| !**compared && row.reached);
+    let known = uncompared.flat_map(|(row, _)| row.targets.iter().copied());
+    let possible = (0..cold.len()).filter(|block| flow.blocks[*block].dispatched);
+    let mut left = blocks_max;
+    for block in known.chain(possible).filter(|block| !cold[*block]) {
+        if left != 0 && !std::mem::replace(&mut dispatch[block], true) {
+            left -= 1;
+        }
+    }
+    dispatch
 }
 
 /// The compiled edges out of a block.
