@@ -60,10 +60,11 @@ fn empty_code_does_nothing() {
 #[test]
 fn code_of_48_kib_of_jump_destinations() {
     let code = vec![0x5b; 48 << 10];
-    // Entered at one of many places that nothing is known of: fewer, since each is a block of its own then.
-    let dynamic = [assemble("0 CALLDATALOAD JUMP"), code[..2_000].to_vec()].concat();
-    for (code, data) in [(code, U256::ZERO), (dynamic.clone(), U256::from(1_500)), (dynamic, U256::from(4))] {
-        let limits = [16_000_000, 60_000, 40_000, 30_000];
+    // Entered at one of many places that nothing is known of: each is a block of its own, and most of them are left to the interpreter.
+    let jump = assemble("0 CALLDATALOAD JUMP");
+    let dynamic = [&jump, &code[jump.len()..]].concat();
+    for (code, data) in [(code, U256::ZERO), (dynamic.clone(), U256::from(45_000)), (dynamic, U256::from(4))] {
+        let limits = [16_000_000, 80_000, 60_000, 40_000, 30_000];
         let inputs = limits.map(|limit| input(words(&[data]), GasLimit::Exact(limit))).to_vec();
         let case = case(SpecId::OSAKA, &[code], inputs);
         let runtime = runtime(Optimisation::Fast, false);
