@@ -42,7 +42,7 @@ pub enum Taken {
     New,
     /// The entry had code, or a rejection, already.
     Present,
-    /// No configuration that this process knows has these gas costs: they are not stock, and no EVM with them was met yet.
+    /// Its gas costs are not those of a fork: it is found when the code is compiled, not before.
     UnknownConfiguration,
 }
 
@@ -53,7 +53,7 @@ pub struct Preloaded {
     pub taken: u64,
     /// Artifacts of codes that have code already.
     pub present: u64,
-    /// Artifacts for configurations that were not met yet.
+    /// Artifacts for gas costs that are not those of a fork.
     pub unknown_configuration: u64,
     /// Artifacts whose code could not be mapped.
     pub not_mapped: u64,
