@@ -51,6 +51,30 @@ fn code_is_the_same_at_every_address() {
     }
 }
 
+/// C3, and that moving a full arena to a huge page changes nothing: every code runs before and after, holes between them or not.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn codes_lie_side_by_side_and_run_when_their_arena_is_full() {
+    let memory = CodeMemory::new(64 << 20);
+    let image = link(&table_object().bytes(), ENTRY).unwrap();
+    // Two arenas and a half of single pages.
+    let mut codes: Vec<Executable> = (0..1280).map(|_| memory.load(&image).unwrap()).collect();
+    let address = |code: &Executable| code.entry_pointer().as_ptr() as usize;
+    let side_by_side = codes.windows(2).filter(|pair| address(&pair[1]) == address(&pair[0]) + pair[0].mapped_bytes()).count();
+    assert!(side_by_side > 1270, "{side_by_side} of 1279");
+    assert!(codes.iter().all(|code| call(code, 3) == TABLE[3] + 1));
+    let mut number = 0;
+    codes.retain(|_| {
+        number += 1;
+        number % 3 == 0
+    });
+    assert!(codes.iter().all(|code| call(code, 1) == TABLE[1] + 1 && code.bytes() == image.bytes));
+    assert_eq!(memory.mapped_bytes(), codes.len() * codes[0].mapped_bytes());
+    codes.clear();
+    assert_eq!(memory.mapped_bytes(), 0);
+    assert_eq!(call(&memory.load(&image).unwrap(), 0), TABLE[0] + 1);
+}
+
 #[test]
 fn the_limit_is_kept_and_room_comes_back() {
     let page_len = CodeMemory::new(LIMIT_BYTES).writable(1).unwrap().into_executable(0).unwrap().mapped_bytes();
