@@ -64,17 +64,25 @@ fn facts(function: &Function, addresses: &Addresses) -> Vec<u64> {
             work.push(block);
         }
     }
-    while let Some(block) = work.pop() {
-        let fact = facts[block].unwrap_or(0);
-        walk(function, (block, fact), addresses, &mut |_, _, _| false, &mut |target, reach| {
-            let target = target.index();
-            if facts[target].is_some_and(|fact| fact <= reach) {
-                return;
-            }
-            changes[target] += 1;
-            facts[target] = Some(if changes[target] > CHANGES_MAX { 0 } else { reach });
-            work.push(target);
-        });
+    let mut blocks = 0..function.blocks.len();
+    loop {
+        while let Some(block) = work.pop() {
+            let fact = facts[block].unwrap_or(0);
+            walk(function, (block, fact), addresses, &mut |_, _, _| false, &mut |target, reach| {
+                let target = target.index();
+                if facts[target].is_some_and(|fact| fact <= reach) {
+                    return;
+                }
+                changes[target] += 1;
+                facts[target] = Some(if changes[target] > CHANGES_MAX { 0 } else { reach });
+                work.push(target);
+            });
+        }
+        // What nothing reached so far is entered from outside alone, and its own edges count all the same.
+        let unreached = blocks.find(|block| facts[*block].is_none() && function.blocks[*block].root.is_some());
+        let Some(block) = unreached else { break };
+        facts[block] = Some(0);
+        work.push(block);
     }
     facts.into_iter().map(|fact| fact.unwrap_or(0)).collect()
 }
