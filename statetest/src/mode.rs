@@ -90,6 +90,9 @@ pub trait Engine: Send + Sync {
     /// Waits until nothing is compiled in the background; false if that took too long.
     fn settle(&self, timeout: Duration) -> bool;
 
+    /// While paused, nothing is compiled, and what runs is noted.
+    fn pause(&self, paused: bool);
+
     /// Runs one state test.
     fn state_test(&self, subtest: &Subtest<'_>) -> state_test::Record;
 
@@ -128,6 +131,14 @@ impl<F: Factory> Engine for FactoryEngine<F> {
 
     fn settle(&self, timeout: Duration) -> bool {
         self.runtime.as_ref().is_none_or(|runtime| runtime.settle(timeout))
+    }
+
+    fn pause(&self, paused: bool) {
+        match &self.runtime {
+            Some(runtime) if paused => runtime.pause(),
+            Some(runtime) => runtime.resume(),
+            None => {}
+        }
     }
 
     fn state_test(&self, subtest: &Subtest<'_>) -> state_test::Record {

@@ -241,7 +241,7 @@ impl Runtime {
         let compiler = self.compiler.as_ref().ok_or(Rejection::NoCompiler)?;
         let key = compiler.key(code_hash, &settings, self.config()).ok_or(Rejection::NoCompiler)?;
         let tier = tiers::entry::Tier::Whole;
-        let request = Request { bytecode, settings: &settings, tier, region: None, config: self.config() };
+        let request = Request { bytecode, settings: &settings, tier, region: None, likely: None, config: self.config() };
         let build = || compiler.artifact(key, &request);
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(build)).unwrap_or(Err(Rejection::Panic))
     }

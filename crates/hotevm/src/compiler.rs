@@ -62,6 +62,8 @@ pub(crate) struct Request<'a> {
     pub(crate) tier: Tier,
     /// Where the blocks of the region start; none means all blocks.
     pub(crate) region: Option<Vec<u32>>,
+    /// Where the blocks start that were seen to run; none where nothing is known.
+    pub(crate) likely: Option<Vec<u32>>,
     pub(crate) config: &'a Config,
 }
 
@@ -118,6 +120,7 @@ impl Compiler {
         let Request { bytecode, settings, config, .. } = *request;
         let mut ir_config = settings.compiler_config(config).ok_or(Rejection::Fork)?;
         ir_config.region.clone_from(&request.region);
+        ir_config.likely.clone_from(&request.likely);
         let dump = config.dump_dir.is_some();
         #[cfg_attr(not(feature = "planted-faults"), expect(unused_mut, reason = "only a planted fault changes the function"))]
         let mut compiled = hotevm_ir::compile(bytecode, &ir_config, dump)?;

@@ -58,6 +58,7 @@ impl Settings {
             verify: cfg!(debug_assertions),
             limits: config.limits,
             region: None,
+            likely: None,
         })
     }
 }

@@ -98,7 +98,8 @@ impl Runtime {
         self.tiers.stop(Duration::from_secs(self.tiers.config.tuning.shutdown_s.into()))
     }
 
-    /// Stops compiling after the jobs that run. Code that is there is used on, and jobs gather.
+    /// Stops compiling after the jobs that run. Code that is there is used on, and jobs gather. In preset `test` the frames of code
+    /// that is not compiled yet are watched meanwhile: what ran is laid out together later.
     pub fn pause(&self) {
         self.tiers.queue().pause(true);
     }

@@ -162,7 +162,7 @@ impl Tiers {
             return Found::HashMismatch;
         }
         let entry = self.entry(key, bytecode, configuration);
-        if self.config.preset != Preset::Test {
+        if self.config.preset != Preset::Test || self.queue.is_paused() {
             self.watch(&entry);
         }
         Found::Entry(entry)
@@ -185,6 +185,7 @@ impl Tiers {
             return;
         }
         match self.config.preset {
+            Preset::Test if self.queue.is_paused() => {}
             Preset::Test if matches!(entry.stage(), Stage::Cold | Stage::Watched) => {
                 let _ = self.build(entry, Tier::Whole);
             }

@@ -23,6 +23,7 @@ use crate::{
     analysis::{
         blocks::{Blocks, Exit, is_left},
         flow::{Flow, STACK_LIMIT, is_constant_jump},
+        region,
     },
     bytecode::Code,
     compile::Config,
@@ -40,11 +41,13 @@ use std::collections::HashMap;
 /// Builds the SSA form; also tells how many EVM instructions it holds.
 pub fn build(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &Config) -> (Function, usize) {
     let plan = plan::plan(code, blocks, flow, cold, config);
+    let unlikely = region::unlikely(blocks, config);
     let mut builder = Builder {
         code,
         blocks,
         flow,
         cold,
+        unlikely,
         config,
         plan,
         function: Function::default(),
@@ -78,6 +81,8 @@ struct Builder<'a> {
     blocks: &'a Blocks,
     flow: &'a Flow,
     cold: &'a [bool],
+    /// Per basic block, whether others were seen to run and it was not.
+    unlikely: Vec<bool>,
     config: &'a Config,
     plan: Plan,
     function: Function,
@@ -137,14 +142,14 @@ impl Builder<'_> {
             dispatch: self.plan.dispatch[source],
             in_loop: self.plan.loops.in_loop[source],
         };
-        let block = self.new_block(pc, Some(root));
+        let block = self.new_block(pc, Some(root), self.unlikely[source]);
         self.roots.insert(source, block);
         self.queue.push((source, block, path));
         block
     }
 
-    fn new_block(&mut self, pc: u32, root: Option<Root>) -> Block {
-        self.function.blocks.push(BlockData { pc, root, insts: vec![], end: None });
+    fn new_block(&mut self, pc: u32, root: Option<Root>, unlikely: bool) -> Block {
+        self.function.blocks.push(BlockData { pc, root, unlikely, insts: vec![], end: None });
         Block(self.function.blocks.len() as u32 - 1)
     }
 
@@ -332,10 +337,12 @@ impl Builder<'_> {
         match self.blocks.list[source].exit {
             Exit::FallThrough => next.filter(fits),
             Exit::Jump => target().filter(fits),
-            Exit::JumpIf => match next.filter(is_warm) {
-                Some(next) => Some(next).filter(fits),
-                None => target().filter(is_warm).filter(fits),
-            },
+            Exit::JumpIf => match (next.filter(is_warm), target().filter(is_warm)) {
+                (Some(next), Some(target)) if self.unlikely[next] && !self.unlikely[target] => Some(target),
+                (None, target) => target,
+                (next, _) => next,
+            }
+            .filter(fits),
             Exit::Suspend | Exit::Custom | Exit::Finish | Exit::Leave => None,
         }
     }

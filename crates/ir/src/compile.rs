@@ -32,6 +32,9 @@ pub struct Config {
     pub limits: Limits,
     /// Where the blocks to be compiled start; none for all blocks. Edges to other blocks leave.
     pub region: Option<Vec<u32>>,
+    /// Where the blocks start that were seen to run; none where nothing is known. They are laid out together. Nothing else follows
+    /// from it: the results do not depend on it.
+    pub likely: Option<Vec<u32>>,
 }
 
 impl Config {

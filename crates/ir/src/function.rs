@@ -349,6 +349,8 @@ pub struct BlockData {
     pub pc: u32,
     /// Facts of a root block; none for blocks that go on from their only predecessor.
     pub root: Option<Root>,
+    /// Whether it is not expected to run; a hint.
+    pub unlikely: bool,
     /// Instructions with the values they define.
     pub insts: Vec<(Option<Value>, Inst)>,
     /// The end; none only while the block is being built.

@@ -245,15 +245,17 @@ impl<'ctx> Lower<'ctx, '_> {
         let wanted = function.get_nth_param(2).ok_or_else(|| self.defect("no entry"))?.into_int_value();
         let mut cases = vec![];
         let entered: Vec<usize> = own.iter().copied().filter(|block| self.is_entered(*block, number)).collect();
-        for block in entered {
+        for block in &entered {
             let stub = self.context.append_basic_block(function, "stub");
             self.builder.position_at_end(stub);
-            self.enter_root(block, top)?;
-            cases.push((self.symbols.i32.const_int(block as u64, false), stub));
+            self.enter_root(*block, top)?;
+            cases.push((self.symbols.i32.const_int(*block as u64, false), stub));
         }
         let elsewhere = self.context.append_basic_block(function, "elsewhere");
         self.builder.position_at_end(entry);
-        self.builder.build_switch(wanted, elsewhere, &cases)?;
+        let switch = self.builder.build_switch(wanted, elsewhere, &cases)?;
+        let rare: Vec<bool> = entered.iter().map(|block| self.function.blocks[*block].unlikely).collect();
+        self.symbols.mark_ways(self.context, switch, &[&[number != 0], rare.as_slice()].concat());
         self.builder.position_at_end(elsewhere);
         self.elsewhere(number, top, wanted)
     }
@@ -345,7 +347,9 @@ impl<'ctx> Lower<'ctx, '_> {
             Terminator::Branch(condition, taken, other) => {
                 let condition = self.word(*condition)?;
                 let (taken_block, other_block) = (self.edge_block(taken)?, self.edge_block(other)?);
-                self.builder.build_conditional_branch(condition, taken_block, other_block)?;
+                let branch = self.builder.build_conditional_branch(condition, taken_block, other_block)?;
+                let rare = [taken, other].map(|edge| self.function.blocks[edge.block.index()].unlikely);
+                self.symbols.mark_ways(self.context, branch, &rare);
                 self.fill_edge(taken, taken_block, top)?;
                 self.fill_edge(other, other_block, top)
             }

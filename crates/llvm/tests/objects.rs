@@ -100,6 +100,7 @@ fn config(force_leaves: bool) -> Config {
         verify: true,
         limits: Limits::default(),
         region: None,
+        likely: None,
     }
 }
 

@@ -221,10 +221,25 @@ fn retire(slot: Option<Slot>, share: Option<&mut NativeShare>) {
     }
 }
 
-/// Runs one case against the interpreter.
+/// Runs one case against the interpreter. In every other case the first input is interpreted and watched, so that code is
+/// compiled with a profile.
 pub fn run_case(case: &Case, runtime: &Runtime) -> Result<Agreement, Box<Difference>> {
     let hot = HotEvmFactory::new(runtime.clone());
-    compare(case, &EthEvmFactory::default(), &hot, |input| runtime.set_leave_mask(input.leave_mask))
+    let code_bytes: usize = case.contracts.iter().map(|contract| contract.code.len()).sum();
+    let mut is_watched = code_bytes.is_multiple_of(2);
+    if is_watched {
+        runtime.pause();
+    }
+    let mut is_first = true;
+    let agreement = compare(case, &EthEvmFactory::default(), &hot, |input| {
+        runtime.set_leave_mask(input.leave_mask);
+        if is_watched && !std::mem::take(&mut is_first) {
+            is_watched = false;
+            runtime.resume();
+        }
+    });
+    runtime.resume();
+    agreement
 }
 
 /// Reduces a failing case; each test compiles anew, so that nothing is carried over.

@@ -6,7 +6,8 @@
 //! M1  A round is one pass over all runs in one mode; modes take turns round by round.
 //! M2  Each pass works on a fresh copy of the database.
 //! M3  Everything but the times is taken in the last round; what was compiled is summed over all.
-//! M4  Modes that compile in advance make one unmeasured pass before the first round.
+//! M4  Modes that compile in advance make two unmeasured passes before the first round: one that is interpreted and notes what runs,
+//!     so that it is laid out together, and one that compiles.
 
 use super::{execute::Pass, load::Run};
 use crate::{
@@ -90,14 +91,23 @@ pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Re
     let mut counted: Vec<Option<Statistics>> = engines.iter().map(|engine| engine.statistics()).collect();
     let mut sweep = Sweep::new(plan.cold_caches);
     let ahead = engines.iter().filter(|engine| compiles_ahead(engine.mode())).count();
-    let passes = (plan.rounds * engines.len() + ahead) * runs.len();
+    let passes = (plan.rounds * engines.len() + 2 * ahead) * runs.len();
     let mut done = 0;
     let mut one_more = || {
         done += 1;
         (plan.progress)(done, passes);
     };
     for ((engine, gathered), counted) in engines.iter().zip(&mut gathered).zip(&mut counted) {
-        for (run, gathered) in runs.iter().zip(gathered).filter(|_| compiles_ahead(engine.mode())) {
+        if !compiles_ahead(engine.mode()) {
+            continue;
+        }
+        engine.pause(true);
+        for run in runs {
+            engine.replay(run, false);
+            one_more();
+        }
+        engine.pause(false);
+        for (run, gathered) in runs.iter().zip(gathered) {
             engine.replay(run, false);
             gathered.compiled(engine.as_ref(), counted);
             one_more();

@@ -93,9 +93,11 @@ impl Tiers {
             self.forget_entry(entry);
             return Err(Rejection::HashMismatch);
         }
-        let region = (tier != Tier::Whole).then(|| entry.profile().map_or_else(Vec::new, super::Profile::starts));
-        let request =
-            Request { bytecode: &entry.bytecode, settings: &entry.configuration.settings, tier, region, config: &self.config };
+        let starts = entry.profile().map_or_else(Vec::new, super::Profile::starts);
+        let (region, likely) =
+            if tier == Tier::Whole { (None, (!starts.is_empty()).then_some(starts)) } else { (Some(starts), None) };
+        let (bytecode, settings) = (&entry.bytecode, &entry.configuration.settings);
+        let request = Request { bytecode, settings, tier, region, likely, config: &self.config };
         let start = cpu_time::ThreadTime::now();
         let compile = || self.compiler.compile(&request);
         let result = catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| {

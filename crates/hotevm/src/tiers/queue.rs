@@ -174,6 +174,11 @@ impl Queue {
         self.changed.notify_all();
     }
 
+    /// Whether no job is taken.
+    pub(crate) fn is_paused(&self) -> bool {
+        lock(&self.state).is_paused
+    }
+
     /// Drops all jobs; how many.
     pub(crate) fn clear(&self) -> usize {
         let jobs = std::mem::take(&mut lock(&self.state).jobs);

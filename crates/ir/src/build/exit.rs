@@ -72,7 +72,7 @@ impl Builder<'_> {
     /// An edge to a block: a root is given what it wants, any other block goes on with the path.
     fn edge(&mut self, target: usize) -> Edge {
         if !self.plan.root[target] {
-            let block = self.new_block(self.blocks.list[target].pc, None);
+            let block = self.new_block(self.blocks.list[target].pc, None, self.unlikely[target]);
             let is_open = self.continuing == Some(target);
             self.queue.push((target, block, Path { is_open, ..self.path.clone() }));
             return Edge { block, top: 0, args: vec![] };
@@ -97,7 +97,7 @@ impl Builder<'_> {
         if !self.plan.root[target] {
             return self.edge(target);
         }
-        let block = self.new_block(self.blocks.list[target].pc, None);
+        let block = self.new_block(self.blocks.list[target].pc, None, self.unlikely[target]);
         let (outer, path) = (self.block, self.path.clone());
         self.block = block;
         let edge = self.edge(target);
@@ -115,7 +115,7 @@ impl Builder<'_> {
     /// A block that gives the frame back at `pc`.
     fn leave_block(&mut self, reason: LeaveReason, pc: u32) -> Edge {
         let leave = self.leave(reason, pc);
-        let block = self.new_block(pc, None);
+        let block = self.new_block(pc, None, true);
         self.function.blocks[block.index()].end = Some(Terminator::Leave(leave));
         Edge { block, top: 0, args: vec![] }
     }
@@ -226,7 +226,7 @@ impl Builder<'_> {
             }
             return self.side_edge(block);
         }
-        let block = self.new_block(pc, None);
+        let block = self.new_block(pc, None, false);
         let (outer, path) = (self.block, self.path.clone());
         self.block = block;
         let end = self.jump_to(source, pc, target, before, 2);

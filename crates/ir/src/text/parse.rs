@@ -131,10 +131,11 @@ impl Parser {
         }
         cursor.expect("(")?;
         let pc = cursor.labelled("pc")?;
+        let unlikely = cursor.take("unlikely");
         let root = if cursor.take(",") { Some(self.root(cursor)?) } else { None };
         cursor.expect(")")?;
         cursor.expect(":")?;
-        self.function.blocks.push(BlockData { pc, root, insts: vec![], end: None });
+        self.function.blocks.push(BlockData { pc, root, unlikely, insts: vec![], end: None });
         Ok(())
     }
 

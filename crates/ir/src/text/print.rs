@@ -57,6 +57,9 @@ impl Printer<'_> {
 
     fn block(&mut self, number: usize, block: &BlockData) {
         let _ = write!(self.text, "block {number} (pc {:#06x}", block.pc);
+        if block.unlikely {
+            self.text.push_str(" unlikely");
+        }
         if let Some(root) = &block.root {
             self.root(root);
         }

@@ -1,6 +1,6 @@
 //! File tests: one idea per file under `tests/files`, with the expected dump in comments behind `; expect`.
 //!
-//! The first line says what is tested: `; test STAGE[ NAME], fork FORK[, custom 0xNN][, force-leaves]`. Stages:
+//! The first line says what is tested: `; test STAGE[ NAME], fork FORK[, custom 0xNN][, likely 0xNN 0xNN…][, force-leaves]`. Stages:
 //! `flow` (heights, edges, targets), `ssa` (as built), `sections` (of that: heads, charges, what sees gas, ends), `pass NAME` (up
 //! to and with that pass). Files named `.evm` hold assembler text, files named `.ir` the text form, to which only the pass is
 //! applied. `UPDATE=1` writes the dumps that were found.
@@ -36,6 +36,10 @@ fn head(line: &str) -> Head {
             Some(("custom", byte)) => {
                 let byte = u8::from_str_radix(byte.trim_start_matches("0x"), 16).expect("a byte");
                 config.custom[usize::from(byte / 64)] |= 1 << (byte % 64);
+            }
+            Some(("likely", places)) => {
+                let place = |text: &str| u32::from_str_radix(text.trim_start_matches("0x"), 16).expect("a place");
+                config.likely = Some(places.split(' ').map(place).collect());
             }
             _ if part == "force-leaves" => config.force_leaves = true,
             _ => panic!("unknown option {part}"),

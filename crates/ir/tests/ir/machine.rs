@@ -36,6 +36,7 @@ pub fn config(fork: Fork) -> Config {
         verify: true,
         limits: Limits::default(),
         region: None,
+        likely: None,
     }
 }
 

@@ -61,7 +61,7 @@ fn functions_that_break_rules_come_back() {
     let unused = function.value(Type::Num);
     let root = Root { params: vec![(-1, odd), (i32::MIN + 1, unused)], entry: Some(9), dispatch: true, ..Root::default() };
     let insts = vec![(None, Inst::Number(3)), (Some(odd), Inst::Store(i32::MAX, Value(77)))];
-    function.blocks.push(BlockData { pc: 7, root: Some(root), insts, end: None });
+    function.blocks.push(BlockData { pc: 7, root: Some(root), unlikely: true, insts, end: None });
     check_round_trip(&function);
     check_round_trip(&Function::default());
 }

@@ -93,7 +93,9 @@ impl<'ctx> Lower<'ctx, '_> {
             .zip(&blocks)
             .map(|((pc, _), block)| (self.symbols.i32.const_int(u64::from(*pc), false), *block))
             .collect();
-        self.builder.build_switch(number, leave, &arms)?;
+        let switch = self.builder.build_switch(number, leave, &arms)?;
+        let rare = cases.iter().map(|(_, edge)| self.function.blocks[edge.block.index()].unlikely);
+        self.symbols.mark_ways(self.context, switch, &std::iter::once(true).chain(rare).collect::<Vec<_>>());
         for ((_, edge), block) in cases.iter().zip(blocks) {
             self.fill_edge(edge, block, top)?;
         }

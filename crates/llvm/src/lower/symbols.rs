@@ -25,6 +25,9 @@ use std::{mem::offset_of, num::NonZeroU32};
 const PRESERVE_MOST: u32 = 14;
 /// LLVM's number of the calling convention that preserves no register: a tail call then saves and restores nothing.
 const PRESERVE_NONE: u32 = 21;
+/// Weights of ways that are rarely taken, and of others.
+const RARE: u64 = 1;
+const OFTEN: u64 = 4000;
 
 /// Which memory an access is to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,11 +105,7 @@ impl<'ctx> Symbols<'ctx> {
             call_data_load,
             crossed: crossed(parts, function),
             regions: regions(context),
-            unlikely: context.metadata_node(&[
-                context.metadata_string("branch_weights").into(),
-                i32.const_int(1, false).into(),
-                i32.const_int(4000, false).into(),
-            ]),
+            unlikely: weights(context, &[RARE, OFTEN]),
             tbaa_kind: context.get_kind_id("tbaa"),
             prof_kind: context.get_kind_id("prof"),
         };
@@ -162,6 +161,14 @@ impl<'ctx> Symbols<'ctx> {
         let _ = branch.set_metadata(self.unlikely, self.prof_kind);
     }
 
+    /// Says which ways of a branch or switch are rarely taken, if they are not all alike.
+    pub(super) fn mark_ways(&self, context: &'ctx Context, branch: inkwell::values::InstructionValue<'ctx>, rare: &[bool]) {
+        if rare.contains(&true) && rare.contains(&false) {
+            let weights: Vec<u64> = rare.iter().map(|rare| if *rare { RARE } else { OFTEN }).collect();
+            let _ = branch.set_metadata(self::weights(context, &weights), self.prof_kind);
+        }
+    }
+
     /// The calling convention of parts.
     pub(super) const fn part_convention(&self) -> u32 {
         PRESERVE_NONE
@@ -187,6 +194,13 @@ pub(super) fn row_of_opcode(opcode: u8) -> Result<&'static BuiltinRow> {
         .iter()
         .find(|row| row.opcode == Some(opcode) && row.kind == BuiltinKind::Host)
         .ok_or_else(|| CompileError::Verifier(format!("lowering: no builtin for opcode {opcode:#04x}")))
+}
+
+/// The weights of the ways of a branch.
+fn weights<'ctx>(context: &'ctx Context, weights: &[u64]) -> MetadataValue<'ctx> {
+    let numbers = weights.iter().map(|weight| context.i32_type().const_int(*weight, false).into());
+    let node: Vec<_> = std::iter::once(context.metadata_string("branch_weights").into()).chain(numbers).collect();
+    context.metadata_node(&node)
 }
 
 fn regions(context: &Context) -> [MetadataValue<'_>; 5] {

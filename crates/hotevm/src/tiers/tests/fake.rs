@@ -29,6 +29,7 @@ pub(super) struct Asked {
     pub(super) bytecode: Bytes,
     pub(super) tier: Tier,
     pub(super) region: Option<Vec<u32>>,
+    pub(super) likely: Option<Vec<u32>>,
 }
 
 #[derive(Debug)]
@@ -110,7 +111,8 @@ impl Compile for Fake {
             gate = wait(&self.0.moved, gate, Duration::from_secs(60));
         }
         drop(gate);
-        let asked = Asked { bytecode: request.bytecode.clone(), tier: request.tier, region: request.region.clone() };
+        let (bytecode, region, likely) = (request.bytecode.clone(), request.region.clone(), request.likely.clone());
+        let asked = Asked { bytecode, tier: request.tier, region, likely };
         lock(&self.0.asked).push(asked);
         let behaviour = *lock(&self.0.behaviour);
         match behaviour {
