@@ -8,13 +8,19 @@
 
 use crate::{
     difference::Difference,
+    error::Error,
+    fixture::File,
     mode::{Engine, gas_shares},
+    parallel::{self, Progress},
     report::{Failure, SCHEMA, TestMode, TestReport, compile_cpu_ms},
     skip::{Skip, Use},
     trace::{Sink, Window},
 };
 use hotevm::Statistics;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 /// What to run, and how.
 #[derive(Clone, Copy)]
@@ -44,43 +50,86 @@ impl Settings<'_> {
 
 /// What is known about one test after all modes ran it.
 #[derive(Debug, Clone)]
-pub struct TestResult {
+pub(crate) struct TestResult {
     /// The test.
-    pub name: String,
+    pub(crate) name: String,
     /// The row that it falls under.
-    pub row: Option<usize>,
+    pub(crate) row: Option<usize>,
     /// Per mode: passed, or the reason why not.
-    pub verdicts: Vec<Result<(), String>>,
+    pub(crate) verdicts: Vec<Result<(), String>>,
     /// The first difference between the first mode and another.
-    pub mismatch: Option<Mismatch>,
+    pub(crate) mismatch: Option<Mismatch>,
 }
 
 /// Where modes differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
+pub(crate) struct Mismatch {
     /// The file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The test.
-    pub name: String,
+    pub(crate) name: String,
     /// Index of the other mode.
-    pub mode: usize,
+    pub(crate) mode: usize,
     /// Block and transaction within the test, where there are several.
-    pub place: Option<(usize, usize)>,
+    pub(crate) place: Option<(usize, usize)>,
     /// What differs.
-    pub difference: Difference,
+    pub(crate) difference: Difference,
 }
 
 /// The results of one file.
-#[derive(Debug, Default)]
-pub struct FileResult {
+#[derive(Debug)]
+pub(crate) struct FileResult {
     /// Its tests.
-    pub tests: Vec<TestResult>,
+    pub(crate) tests: Vec<TestResult>,
     /// Time spent per mode.
-    pub busy: Vec<Duration>,
+    busy: Vec<Duration>,
+}
+
+impl FileResult {
+    /// No tests yet.
+    pub(crate) fn new(engines: &[Box<dyn Engine>]) -> Self {
+        Self { tests: Vec::new(), busy: vec![Duration::ZERO; engines.len()] }
+    }
+
+    /// Executes a test in every mode, and adds up the time.
+    pub(crate) fn timed<T>(&mut self, engines: &[Box<dyn Engine>], execute: impl Fn(&dyn Engine) -> T) -> Vec<T> {
+        let timed = engines.iter().zip(&mut self.busy).map(|(engine, busy)| {
+            let start = Instant::now();
+            let record = execute(engine.as_ref());
+            *busy += start.elapsed();
+            record
+        });
+        timed.collect()
+    }
+}
+
+/// Runs the tests of all files, each by `run_file`; the first difference between modes is put into words by `explain`.
+///
+/// # Errors
+/// When a file fails, or no test is left to run.
+pub(crate) fn run(
+    files: &[File],
+    engines: &[Box<dyn Engine>],
+    settings: &Settings<'_>,
+    skip: &Skip,
+    progress: Progress<'_>,
+    run_file: impl Fn(&Path) -> Result<FileResult, Error> + Sync,
+    explain: impl FnOnce(&Mismatch) -> Result<String, Error>,
+) -> Result<(TestReport, Option<String>), Error> {
+    let before: Vec<_> = engines.iter().map(|engine| engine.statistics()).collect();
+    let start = Instant::now();
+    let results = parallel::each_file(files, settings.threads, progress, |file| run_file(&file.path))?;
+    if results.iter().all(|file| file.tests.is_empty()) {
+        return Err(Error::NothingLeft);
+    }
+    let report = summarise(engines, &results, skip, settings, &before, start.elapsed());
+    let mut mismatches = results.iter().flat_map(|file| &file.tests).filter_map(|test| test.mismatch.as_ref());
+    let explanation = mismatches.next().map(explain).transpose()?;
+    Ok((report, explanation))
 }
 
 /// Adds up all files.
-pub fn summarise(
+fn summarise(
     engines: &[Box<dyn Engine>],
     files: &[FileResult],
     skip: &Skip,
@@ -147,16 +196,11 @@ fn counted(engine: &dyn Engine, before: Option<&Statistics>) -> TestMode {
     }
 }
 
-/// The first mismatch in the order of files.
-pub fn first_mismatch(files: &[FileResult]) -> Option<&Mismatch> {
-    files.iter().flat_map(|file| &file.tests).find_map(|test| test.mismatch.as_ref())
-}
-
 /// A difference in words, with the traces of both sides around it.
 ///
 /// An inspected run is always interpreted, so where both traces are equal the difference lies in native code; only one trace is
 /// shown then, with a line that says so.
-pub fn explain(title: &str, names: [&str; 2], difference: &Difference, windows: [&Window; 2]) -> String {
+pub(crate) fn explain(title: &str, names: [&str; 2], difference: &Difference, windows: [&Window; 2]) -> String {
     let [left, right] = names;
     let mut text =
         format!("{title}\n  {}\n    {left}: {}\n    {right}: {}\n", difference.field, difference.left, difference.right);

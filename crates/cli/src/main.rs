@@ -4,12 +4,11 @@
 //! out  a report on standard output; exit status 0 if everything asked for held, 1 if something did not, and 2, with one line
 //!      on standard error, if the program could not do what was asked
 //!
-//! One file per subcommand; `options` holds what they share.
+//! One file per subcommand, `suites` for both kinds of tests; `options` holds what they share.
 
 #![forbid(unsafe_code)]
 
 mod aot;
-mod blocktest;
 mod compile;
 mod limits;
 mod options;
@@ -18,9 +17,10 @@ mod pin;
 mod progress;
 mod replay;
 mod run;
-mod statetest;
+mod suites;
 
 use clap::{Parser, Subcommand};
+use hotevm_statetest::{block_test, state_test};
 use std::process::ExitCode;
 
 /// Everything held.
@@ -43,9 +43,9 @@ enum Subcommands {
     /// Execute and time mainnet blocks and contracts; without a path, the embedded sample chain.
     Replay(replay::Arguments),
     /// Run state tests.
-    Statetest(statetest::Arguments),
+    Statetest(suites::Arguments),
     /// Run blockchain tests.
-    Blocktest(blocktest::Arguments),
+    Blocktest(suites::Arguments),
     /// Compile in advance; list, check and collect artifacts.
     #[command(subcommand)]
     Aot(aot::Command),
@@ -62,8 +62,8 @@ impl Subcommands {
     fn run(&self) -> eyre::Result<bool> {
         match self {
             Self::Replay(arguments) => replay::run(arguments),
-            Self::Statetest(arguments) => statetest::run(arguments),
-            Self::Blocktest(arguments) => blocktest::run(arguments),
+            Self::Statetest(arguments) => suites::run(arguments, state_test::run),
+            Self::Blocktest(arguments) => suites::run(arguments, block_test::run),
             Self::Aot(command) => aot::run(command),
             Self::Run(arguments) => run::run(arguments),
             Self::Compile(arguments) => compile::run(arguments),

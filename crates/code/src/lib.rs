@@ -14,7 +14,8 @@
 //! K1  An object that is not understood completely is refused: unknown sections, symbols from outside, absolute relocations.
 //! K2  An image runs at every address that is a multiple of its alignment; nothing in it names an address of the process.
 //! K3  No page is ever writable and executable at once, and no page has a second mapping.
-//! K4  Mapped bytes are counted before they are mapped and given back after they are unmapped; the count never passes the limit.
+//! K4  Bytes of codes are counted before they are mapped and given back after they are unmapped; the count never passes the limit
+//!     (`memory`, C1; what is left between them: C3).
 //! K5  No input makes this crate panic.
 
 mod cpu;

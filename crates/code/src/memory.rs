@@ -9,8 +9,12 @@
 //!
 //! C1  `mapped_bytes` grows by compare-and-swap before the system is asked, and never above `limit_bytes`; whoever is refused has mapped
 //!     nothing. It shrinks after the pages are gone. (If the system refuses to unmap, the bytes stay counted: they are still there.)
+//!     It counts what codes were given, and not what is left of arenas (C3).
 //! C2  An entry pointer is valid while its `Executable` lives, and not longer: keep the `Arc` beside it.
-//! C3  Codes lie side by side in arenas. What a code leaves behind when it is dropped is unmapped, and not used again.
+//! C3  Codes of at most half an arena lie side by side in arenas. What a code leaves behind when it is dropped is unmapped, and not used
+//!     again. What no code was given yet are addresses without memory. An arena is full when the next code does not fit: its tail,
+//!     shorter than that code, becomes executable zeros, and stays until the last handle and the last code are gone. So beyond the
+//!     count there are at most as many half arenas as there were full ones.
 
 use std::{io, ops::Range, ptr::NonNull};
 
@@ -93,6 +97,7 @@ struct Account {
 #[derive(Debug, Default)]
 struct Arenas {
     open: Option<Arena>,
+    /// Tails of arenas, kept so that an arena stays alike from end to end.
     left_over: Vec<Pages>,
 }
 

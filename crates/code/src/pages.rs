@@ -7,8 +7,8 @@
 //! arena is full, the system is asked to put all of it on one huge page.
 //!
 //! P1  A `Pages` owns its mapping alone: nothing else was given its address, there is no second mapping of it.
-//! P2  The pages are writable from `map` until `protect`, and readable and executable from then on, for good. `&mut self` access to the
-//!     bytes is given out only before `protect`, which `writable` remembers.
+//! P2  The pages are writable from `map` or `carve` until `protect`, and readable and executable from then on, for good. `&mut self`
+//!     access to the bytes is given out only before `protect`, which `writable` remembers.
 //! P3  Instruction and data caches agree when `protect` returns: x86-64 keeps them so, and on aarch64 Linux does it for pages that become
 //!     executable and were never so before, which P2 makes sure of.
 //! P4  What an arena has carved is given away: it keeps only what lies behind.

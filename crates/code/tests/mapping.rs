@@ -10,8 +10,8 @@ mod made;
 
 use std::{sync::Arc, thread};
 
-use hotevm_code::{CodeMemory, Image, Machine, link};
-use made::{ENTRY, table_object};
+use hotevm_code::CodeMemory;
+use made::run::host_image;
 
 const LIMIT_BYTES: usize = 1 << 20;
 
@@ -34,7 +34,7 @@ fn permissions(address: usize) -> Option<String> {
 #[test]
 fn pages_are_writable_or_executable_and_gone_at_the_last_drop() {
     let memory = CodeMemory::new(LIMIT_BYTES);
-    let image = Image { machine: Machine::host().unwrap(), ..link(&table_object().bytes(), ENTRY).unwrap() };
+    let image = host_image();
     let mut writable = memory.writable(image.bytes.len()).unwrap();
     writable.bytes_mut().copy_from_slice(&image.bytes);
     let address = writable.bytes_mut().as_ptr().addr();

@@ -10,22 +10,14 @@ mod made;
 
 use std::thread;
 
-use hotevm_code::{CodeMemory, Executable, Image, Machine, MemoryError, PerfMap, layout_text, link};
-use made::{ENTRY, TABLE, jump_object, table_object};
+use hotevm_code::{CodeMemory, Image, Machine, MemoryError, PerfMap, layout_text};
+#[cfg(target_arch = "x86_64")]
+use hotevm_code::{Executable, link};
+use made::run::host_image;
+#[cfg(target_arch = "x86_64")]
+use made::{ENTRY, TABLE, jump_object, run::call, table_object};
 
 const LIMIT_BYTES: usize = 1 << 20;
-
-fn host_image() -> Image {
-    let image = link(&table_object().bytes(), ENTRY).unwrap();
-    Image { machine: Machine::host().unwrap(), ..image }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn call(code: &Executable, argument: u64) -> u64 {
-    // SAFETY: the tests load only functions of this signature; `code` is alive during the call.
-    let entry: extern "C" fn(u64) -> u64 = unsafe { std::mem::transmute(code.entry_pointer()) };
-    entry(argument)
-}
 
 #[cfg(target_arch = "x86_64")]
 #[test]

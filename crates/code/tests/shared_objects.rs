@@ -9,7 +9,9 @@
 mod made;
 
 use hotevm_abi::Refusal;
-use hotevm_code::{CodeMemory, Executable, Image, Machine, MemoryError, SharedObject, WriteError, claimed_key, link};
+use hotevm_code::{CodeMemory, Image, Machine, MemoryError, SharedObject, WriteError, claimed_key, link};
+#[cfg(target_arch = "x86_64")]
+use made::run::call;
 use made::{ENTRY, TABLE, artifact::artifact, table_object};
 use proptest::prelude::*;
 use std::{
@@ -30,13 +32,6 @@ fn constant(number: u32) -> SharedObject {
     let [a, b, c, d] = number.to_le_bytes();
     let code = vec![0xcc, 0xcc, 0xb8, a, b, c, d, 0xc3];
     SharedObject::write(&artifact(Image::from_flat(code, 8, 2, 16, Machine::X86_64).unwrap())).unwrap()
-}
-
-#[cfg(target_arch = "x86_64")]
-fn call(code: &Executable, argument: u64) -> u64 {
-    // SAFETY: the tests load only functions of this signature; `code` is alive during the call.
-    let entry: extern "C" fn(u64) -> u64 = unsafe { std::mem::transmute(code.entry_pointer()) };
-    entry(argument)
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -2,6 +2,9 @@
 //!
 //! in   a code object, executable memory
 //! out  [`NativeCode`]: its function, entry points, leave rows, and what is counted while it runs
+//!
+//! L1  Rows for too little gas that give none back are equal where they have the same pc: a host instruction that leaves behind
+//!     itself (`builtins`, H5) names the pc and nothing else. Builds with debug assertions check it before code is published.
 
 use crate::{
     sync::{Arc, AtomicBool, AtomicU32, AtomicU64, OnceLock, Ordering, Weak},
@@ -10,6 +13,7 @@ use crate::{
 use hotevm_abi::{EntryPoint, LeaveRow, NativeFn};
 use hotevm_code::Executable;
 use hotevm_ir::LeaveReason;
+use std::collections::HashMap;
 
 /// Compiled code, mapped and ready.
 #[derive(Debug)]
@@ -52,6 +56,7 @@ impl NativeCode {
     /// Puts the parts together. The first entry is the start.
     pub(crate) fn new(mut parts: Parts, tier: Tier, profile_blocks: u32) -> Self {
         parts.entries.retain(|entry| entry.number != 0);
+        debug_assert!(rows_behind_agree(&parts.leaves), "two different leave rows for one pc behind a host instruction (L1)");
         let sites = if tier == Tier::Whole { 0 } else { parts.leaves.len() };
         Self {
             executable: parts.executable,
@@ -83,9 +88,9 @@ impl NativeCode {
         self.entries.get(index).filter(|entry| guards_hold(entry, height, memory_len)).map(|entry| entry.number)
     }
 
-    /// The row for when the gas left does not pay for the section that begins at `pc`, behind a host instruction.
+    /// The row for when the gas left does not pay for the section that begins at `pc`, behind a host instruction (L1).
     pub(crate) fn leave_behind(&self, pc: usize) -> Option<&LeaveRow> {
-        self.leaves.iter().find(|row| row.pc as usize == pc && row.gas == 0 && row.reason == LeaveReason::Gas as u8)
+        self.leaves.iter().find(|row| row.pc as usize == pc && is_behind(row))
     }
 
     /// The row of a leave site.
@@ -138,6 +143,17 @@ impl NativeCode {
     pub(crate) fn left(&self) -> u64 {
         self.left.iter().map(|count| u64::from(count.load(Ordering::Relaxed))).sum()
     }
+}
+
+/// Whether a host instruction may leave with this row.
+const fn is_behind(row: &LeaveRow) -> bool {
+    row.gas == 0 && row.reason == LeaveReason::Gas as u8
+}
+
+/// L1.
+fn rows_behind_agree(leaves: &[LeaveRow]) -> bool {
+    let mut by_pc = HashMap::new();
+    leaves.iter().filter(|row| is_behind(row)).all(|row| *by_pc.entry(row.pc).or_insert(row) == row)
 }
 
 fn guards_hold(entry: &EntryPoint, height: usize, memory_len: usize) -> bool {

@@ -55,7 +55,7 @@ impl Rejection {
 
 /// What is to be compiled.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "llvm"), expect(dead_code, reason = "without a compiler nobody reads all of it"))]
+#[cfg_attr(not(any(feature = "llvm", test)), expect(dead_code, reason = "without a compiler nobody reads all of it"))]
 pub(crate) struct Request<'a> {
     pub(crate) bytecode: &'a Bytes,
     pub(crate) settings: &'a Settings,

@@ -240,7 +240,8 @@ impl<CTX: ContextTr> Hook<CTX> {
         let slot = &mut prepared.cache[(address >> 4) % CACHE_LEN];
         let made = tiers.made.load(Ordering::Acquire);
         let held = slot.held.take().filter(|(held, _)| held.bytecode_ptr() as usize == address && held.len() == bytecode.len());
-        let known = held.and_then(|(_, known)| match known {
+        let (held, known) = held.unzip();
+        let known = known.and_then(|known| match known {
             // Preset `stress` wants to see every frame that starts.
             Known::Code(code) if code.is_replaced() || tiers.config.preset == Preset::Stress => code.owner().map(Known::Entry),
             Known::Nothing(then) if then != made => None,
@@ -261,7 +262,7 @@ impl<CTX: ContextTr> Hook<CTX> {
             }
         };
         let (known, running) = resolve(known, |entry| tiers.start(entry));
-        slot.held = Some((bytecode.clone(), known));
+        slot.held = Some((held.unwrap_or_else(|| bytecode.clone()), known));
         running
     }
 }

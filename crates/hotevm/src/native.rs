@@ -6,6 +6,9 @@
 //! T1  Everything in the native frame is taken anew for every run; nothing of it is kept beyond the run.
 //! T2  After a leave the interpreter stands before the instruction of the leave row: stack, gas and pc are given back here,
 //!     memory, refund and return data were never elsewhere.
+//! T3  A leave at a site without a row, or a status that is none, is a bug of the compiler, after which nobody knows the state. It is
+//!     never taken for a leave: debug assertions stop here, and without them the frame ends with `FatalExternalError`, at which
+//!     revm's handler stops.
 
 use crate::{
     builtins::{self, HostState, SITE_BEHIND, SITE_IN_PLACE},
@@ -48,9 +51,12 @@ pub(crate) fn run<CTX: Host>(host: &mut HostState<'_, CTX>, code: &NativeCode, e
         Some(Status::Reenter) => RunEnd::Reenter,
         Some(Status::Panic) | None => match host.panic.take() {
             Some(payload) => std::panic::resume_unwind(payload),
-            None => RunEnd::Leave(LeaveReason::TableCall, SITE_IN_PLACE),
+            None => refuse(host, "native code returned a status that is none"),
         },
-        Some(Status::Leave) => RunEnd::Leave(give_back(host, code, &mut frame), frame.site),
+        Some(Status::Leave) => match give_back(host, code, &mut frame) {
+            Some(reason) => RunEnd::Leave(reason, frame.site),
+            None => refuse(host, "native code left at a site without a row"),
+        },
     }
 }
 
@@ -88,14 +94,21 @@ fn take<CTX: Host>(host: &mut HostState<'_, CTX>, leave_mask: u64) -> NativeFram
     frame
 }
 
-/// Applies the leave row (T2).
-fn give_back<CTX: Host>(host: &mut HostState<'_, CTX>, code: &NativeCode, frame: &mut NativeFrame) -> LeaveReason {
+/// Ends a frame whose state is lost (T3).
+#[cold]
+fn refuse<CTX: Host>(host: &mut HostState<'_, CTX>, why: &str) -> RunEnd {
+    debug_assert!(false, "{why}");
+    host.interpreter.halt_fatal();
+    RunEnd::Action
+}
+
+/// Applies the leave row (T2); none if there is no such row.
+fn give_back<CTX: Host>(host: &mut HostState<'_, CTX>, code: &NativeCode, frame: &mut NativeFrame) -> Option<LeaveReason> {
     if frame.site == SITE_IN_PLACE {
-        return LeaveReason::TableCall;
+        return Some(LeaveReason::TableCall);
     }
     let interpreter = &mut *host.interpreter;
-    let row = if frame.site == SITE_BEHIND { code.leave_behind(interpreter.bytecode.pc()) } else { code.leave(frame.site) };
-    let Some(row) = row else { return LeaveReason::TableCall };
+    let row = if frame.site == SITE_BEHIND { code.leave_behind(interpreter.bytecode.pc())? } else { code.leave(frame.site)? };
     if frame.site == SITE_BEHIND {
         // A host instruction knows the height, not the root that the row counts from.
         frame.top = frame.stack_base.wrapping_add(interpreter.stack.len()).wrapping_offset(-(row.top as isize));
@@ -109,5 +122,78 @@ fn give_back<CTX: Host>(host: &mut HostState<'_, CTX>, code: &NativeCode, frame:
     builtins::set_height(interpreter, frame.stack_base, frame.top.wrapping_offset(row.top as isize));
     interpreter.gas.set_remaining(frame.gas.wrapping_add(u64::from(row.gas)));
     interpreter.bytecode.absolute_jump(row.pc as usize);
-    LeaveReason::ALL.get(usize::from(row.reason)).copied().unwrap_or(LeaveReason::TableCall)
+    LeaveReason::ALL.get(usize::from(row.reason)).copied()
+}
+
+#[cfg(all(test, debug_assertions, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::{code::Parts, hashes::SpareHashes, tiers::entry::Tier};
+    use hotevm_abi::LeaveRow;
+    use hotevm_code::{CodeMemory, Image, Machine};
+    use revm::{
+        interpreter::{
+            Interpreter,
+            host::DummyHost,
+            instructions::{gas_table, instruction_table},
+            interpreter::EthInterpreter,
+        },
+        primitives::hardfork::SpecId,
+    };
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    /// Code that returns a status and does nothing else; the site in the frame is 0.
+    fn code(status: u8, leaves: Vec<LeaveRow>) -> NativeCode {
+        // mov eax, status; ret
+        let bytes = vec![0xb8, status, 0, 0, 0, 0xc3];
+        let image = Image::from_flat(bytes, 6, 0, 16, Machine::X86_64).unwrap();
+        let executable = CodeMemory::new(1 << 16).load(&image).unwrap();
+        NativeCode::new(
+            Parts { executable, entries: vec![], leaves, instructions: 1, bytes: 6, is_compiled: true },
+            Tier::Whole,
+            0,
+        )
+    }
+
+    fn row(pc: u32, gas: u32, top: i32) -> LeaveRow {
+        LeaveRow { pc, gas, top, reason: LeaveReason::Gas as u8, constants: vec![] }
+    }
+
+    fn run_code(code: &NativeCode) -> RunEnd {
+        let mut interpreter = Interpreter::<EthInterpreter>::default();
+        let (instructions, gas_table) = (instruction_table::<EthInterpreter, DummyHost>(), gas_table());
+        let mut host = HostState {
+            interpreter: &mut interpreter,
+            context: &mut DummyHost::new(SpecId::OSAKA),
+            instructions: &instructions,
+            gas_table: &gas_table,
+            hashes: &mut SpareHashes::default().take(),
+            panic: None,
+            table_call_gas: 0,
+        };
+        run(&mut host, code, 0, 0)
+    }
+
+    fn check_refused<T: std::fmt::Debug>(what: impl FnOnce() -> T, expected: &str) {
+        let payload = catch_unwind(AssertUnwindSafe(what)).unwrap_err();
+        let text = payload.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap();
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn t3_what_native_code_cannot_do_is_not_taken_for_a_leave() {
+        assert!(matches!(run_code(&code(2, vec![row(0, 0, 0)])), RunEnd::Leave(LeaveReason::Gas, 0)));
+        check_refused(|| run_code(&code(2, vec![])), "site without a row");
+        check_refused(|| run_code(&code(3, vec![])), "a status that is none");
+        check_refused(|| run_code(&code(77, vec![])), "a status that is none");
+    }
+
+    #[test]
+    fn l1_two_rows_behind_one_host_instruction_are_not_published() {
+        let known = code(1, vec![row(5, 0, 1), row(5, 3, 2), row(5, 0, 1)]);
+        assert_eq!(known.leave_behind(5), Some(&row(5, 0, 1)));
+        assert_eq!(known.leave_behind(6), None);
+        check_refused(|| code(1, vec![row(5, 0, 1), row(5, 0, 2)]), "L1");
+    }
 }

@@ -4,13 +4,12 @@
 //! out  for each fault a difference, within a bounded number of cases; without a fault, none
 
 use alloy_evm::{
-    Database, EthEvm, EthEvmFactory, EvmEnv, EvmFactory,
+    Database, EthEvm, EthEvmFactory,
     eth::EthEvmContext,
+    precompiles::PrecompilesMap,
     revm::{
         Inspector,
         bytecode::opcode as op,
-        context::DBErrorMarker,
-        inspector::NoOpInspector,
         interpreter::{
             CallInput, Instruction, InstructionContext, InstructionResult,
             instructions::{control, memory, stack, system},
@@ -20,7 +19,10 @@ use alloy_evm::{
 };
 use alloy_primitives::U256;
 use hotevm_testing::{
-    execute::compare::{Field, compare},
+    execute::{
+        altered::{Alteration, Altered},
+        compare::{Difference, Field, compare},
+    },
     generate::case::{Case, Size},
     reduce::reduce,
 };
@@ -98,57 +100,42 @@ fn memory_size<DB: Database>(context: Context<'_, DB>) -> Result<(), Instruction
     Ok(())
 }
 
-/// Makes Ethereum's EVM with a fault in it.
-#[derive(Clone, Copy, Debug)]
-struct FaultyFactory(Fault);
+type FaultyEvm<DB, I> = EthEvm<DB, I, PrecompilesMap>;
 
-impl EvmFactory for FaultyFactory {
-    type Evm<DB: Database, I: Inspector<EthEvmContext<DB>>> = <EthEvmFactory as EvmFactory>::Evm<DB, I>;
-    type Context<DB: Database> = <EthEvmFactory as EvmFactory>::Context<DB>;
-    type Tx = <EthEvmFactory as EvmFactory>::Tx;
-    type Error<DBError: DBErrorMarker> = <EthEvmFactory as EvmFactory>::Error<DBError>;
-    type HaltReason = <EthEvmFactory as EvmFactory>::HaltReason;
-    type Spec = <EthEvmFactory as EvmFactory>::Spec;
-    type BlockEnv = <EthEvmFactory as EvmFactory>::BlockEnv;
-    type Precompiles = <EthEvmFactory as EvmFactory>::Precompiles;
-
-    fn create_evm<DB: Database>(&self, db: DB, env: EvmEnv) -> Self::Evm<DB, NoOpInspector> {
-        self.create_evm_with_inspector(db, env, NoOpInspector {})
-    }
-
-    fn create_evm_with_inspector<DB: Database, I: Inspector<EthEvmContext<DB>>>(
-        &self,
-        db: DB,
-        env: EvmEnv,
-        inspector: I,
-    ) -> Self::Evm<DB, I> {
-        let mut evm = EthEvmFactory::default().create_evm_with_inspector(db, env, inspector).into_inner();
+/// revm's EVM with a fault in it.
+impl Alteration<EthEvmFactory> for Fault {
+    fn evm<DB: Database, I: Inspector<EthEvmContext<DB>>>(&self, evm: FaultyEvm<DB, I>) -> FaultyEvm<DB, I> {
+        let mut evm = evm.into_inner();
         let instructions = &mut evm.instruction;
         let mut replace = |opcode: u8, instruction| {
             let gas = instructions.gas_table()[usize::from(opcode)];
             instructions.insert_instruction(opcode, instruction, gas);
         };
-        match self.0 {
-            Fault::None => {}
-            Fault::Gas => instructions.insert_gas(op::MULMOD, 9),
-            Fault::Dup => replace(op::DUP9, Instruction::new(dup)),
-            Fault::Growth => replace(op::MSTORE8, Instruction::new(growth)),
-            Fault::StaleCallData => replace(op::CALLDATALOAD, Instruction::new(stale_call_data)),
-            Fault::Jump => replace(op::JUMPI, Instruction::new(jump)),
-            Fault::Swap => replace(op::SWAP16, Instruction::new(nothing)),
-            Fault::MemorySize => replace(op::MSIZE, Instruction::new(memory_size)),
+        match self {
+            Self::None => {}
+            Self::Gas => instructions.insert_gas(op::MULMOD, 9),
+            Self::Dup => replace(op::DUP9, Instruction::new(dup)),
+            Self::Growth => replace(op::MSTORE8, Instruction::new(growth)),
+            Self::StaleCallData => replace(op::CALLDATALOAD, Instruction::new(stale_call_data)),
+            Self::Jump => replace(op::JUMPI, Instruction::new(jump)),
+            Self::Swap => replace(op::SWAP16, Instruction::new(nothing)),
+            Self::MemorySize => replace(op::MSIZE, Instruction::new(memory_size)),
         }
         EthEvm::new(evm, false)
     }
 }
 
+fn faulty(fault: Fault) -> Altered<EthEvmFactory, Fault> {
+    Altered(EthEvmFactory::default(), fault)
+}
+
 const CASES: u64 = 400;
 
 /// The first case that shows the fault, with its difference.
-fn find(fault: Fault) -> Option<(Case, Box<hotevm_testing::execute::compare::Difference>)> {
+fn find(fault: Fault) -> Option<(Case, Box<Difference>)> {
     (0..CASES).find_map(|seed| {
         let case = Case::from_seed(seed, Size { inputs: 6, ..Size::default() });
-        let difference = compare(&case, &EthEvmFactory::default(), &FaultyFactory(fault), |_| {}).err();
+        let difference = compare(&case, &EthEvmFactory::default(), &faulty(fault), |_| {}).err();
         difference.map(|difference| (case, difference))
     })
 }
@@ -178,7 +165,7 @@ fn a_fault_of_gas_alone_is_seen_as_gas() {
 fn a_reduced_case_still_fails_and_is_small() {
     for fault in [Fault::Dup, Fault::Growth, Fault::MemorySize] {
         let (case, difference) = find(fault).unwrap();
-        let mut fails = |case: &Case| compare(case, &EthEvmFactory::default(), &FaultyFactory(fault), |_| {}).is_err();
+        let mut fails = |case: &Case| compare(case, &EthEvmFactory::default(), &faulty(fault), |_| {}).is_err();
         let reduced = reduce(&case, difference.input, difference.gas_limit, 4000, &mut fails);
         assert!(fails(&reduced), "{fault:?}: {reduced}");
         let bytes: usize = reduced.contracts.iter().map(|contract| contract.code.len()).sum();

@@ -7,19 +7,22 @@
 
 #![cfg(feature = "llvm")]
 
-use alloy_evm::{Database, EthEvmFactory, Evm, EvmEnv, EvmFactory};
+use alloy_evm::{Database, EthEvmFactory, eth::EthEvmContext};
 use alloy_primitives::U256;
-use hotevm::{Config, HotEvmFactory, Optimisation, Preset, Runtime};
+use hotevm::{Config, HotEthEvm, HotEvmFactory, Optimisation, Preset, Runtime};
 use hotevm_ir::{
     Function,
     function::{BlockData, Field, Inst, PureOp, Terminator, Type, Value},
 };
 use hotevm_testing::{
     campaign::case_seed,
-    execute::compare::{Difference, Field as Seen, compare},
+    execute::{
+        altered::{Alteration, Altered},
+        compare::{Difference, Field as Seen, compare},
+    },
     generate::case::{Case, SENDER, Size},
 };
-use revm::{Inspector, context::DBErrorMarker, inspector::NoOpInspector};
+use revm::Inspector;
 
 /// What spoils a function.
 type Fault = fn(&mut Function);
@@ -176,32 +179,12 @@ fn rewrite(function: &mut Function, mut replace: impl FnMut(&mut Function, Value
     }
 }
 
-/// hotevm's factory, whose EVMs have room behind their memory (N1).
-#[derive(Debug, Clone)]
-struct Roomy(HotEvmFactory);
+/// EVMs have room behind their memory (N1).
+#[derive(Clone, Copy, Debug)]
+struct Room;
 
-impl EvmFactory for Roomy {
-    type Evm<DB: Database, I: Inspector<Self::Context<DB>>> = <HotEvmFactory as EvmFactory>::Evm<DB, I>;
-    type Context<DB: Database> = <HotEvmFactory as EvmFactory>::Context<DB>;
-    type Tx = <HotEvmFactory as EvmFactory>::Tx;
-    type Error<DBError: DBErrorMarker> = <HotEvmFactory as EvmFactory>::Error<DBError>;
-    type HaltReason = <HotEvmFactory as EvmFactory>::HaltReason;
-    type Spec = <HotEvmFactory as EvmFactory>::Spec;
-    type BlockEnv = <HotEvmFactory as EvmFactory>::BlockEnv;
-    type Precompiles = <HotEvmFactory as EvmFactory>::Precompiles;
-
-    fn create_evm<DB: Database>(&self, db: DB, env: EvmEnv) -> Self::Evm<DB, NoOpInspector> {
-        self.create_evm_with_inspector(db, env, NoOpInspector {})
-    }
-
-    fn create_evm_with_inspector<DB: Database, I: Inspector<Self::Context<DB>>>(
-        &self,
-        db: DB,
-        env: EvmEnv,
-        inspector: I,
-    ) -> Self::Evm<DB, I> {
-        let mut evm = self.0.create_evm_with_inspector(db, env, inspector);
-        evm.set_inspector_enabled(false);
+impl Alteration<HotEvmFactory> for Room {
+    fn evm<DB: Database, I: Inspector<EthEvmContext<DB>>>(&self, evm: HotEthEvm<DB, I>) -> HotEthEvm<DB, I> {
         evm.local.shared_memory_buffer.borrow_mut().reserve(ROOM_BYTES);
         evm
     }
@@ -213,7 +196,7 @@ fn find(fault: Fault, optimisation: Optimisation, cases: usize) -> Option<(usize
     (0..cases).find_map(|index| {
         let runtime = Runtime::new(config.clone()).expect("a runtime for this machine");
         let case = Case::from_seed(case_seed(1, index), SIZE);
-        let hot = Roomy(HotEvmFactory::new(runtime));
+        let hot = Altered(HotEvmFactory::new(runtime), Room);
         compare(&case, &EthEvmFactory::default(), &hot, |_| {}).err().map(|difference| (index, difference))
     })
 }

@@ -12,16 +12,13 @@ use crate::{
     error::Error,
     fixture::{self, File},
     mode::{Engine, Outcome},
-    parallel::{self, Progress},
+    parallel::Progress,
     report::TestReport,
     skip::{Skip, Subject},
     suite::{self, FileResult, Mismatch, Settings, TestResult},
     trace::Window,
 };
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::path::Path;
 
 const EXPECTED: &str = "blockchain test";
 
@@ -36,20 +33,13 @@ pub fn run(
     skip: &Skip,
     progress: Progress<'_>,
 ) -> Result<(TestReport, Option<String>), Error> {
-    let before: Vec<_> = engines.iter().map(|engine| engine.statistics()).collect();
-    let start = Instant::now();
-    let results = parallel::each_file(files, settings.threads, progress, |file| run_file(&file.path, engines, settings, skip))?;
-    if results.iter().all(|file| file.tests.is_empty()) {
-        return Err(Error::NothingLeft);
-    }
-    let report = suite::summarise(engines, &results, skip, settings, &before, start.elapsed());
-    let explanation = suite::first_mismatch(&results).map(|mismatch| explain(mismatch, engines)).transpose()?;
-    Ok((report, explanation))
+    let run_file = |path: &Path| run_file(path, engines, settings, skip);
+    suite::run(files, engines, settings, skip, progress, run_file, |mismatch| explain(mismatch, engines))
 }
 
 fn run_file(path: &Path, engines: &[Box<dyn Engine>], settings: &Settings<'_>, skip: &Skip) -> Result<FileResult, Error> {
     let suite: Suite = fixture::parse(path, EXPECTED)?;
-    let mut result = FileResult { tests: Vec::new(), busy: vec![Duration::ZERO; engines.len()] };
+    let mut result = FileResult::new(engines);
     let file = path.to_string_lossy();
     for (name, json) in &suite {
         let case = Case::new(name, json).map_err(|reason| Error::content(path, reason))?;
@@ -60,16 +50,7 @@ fn run_file(path: &Path, engines: &[Box<dyn Engine>], settings: &Settings<'_>, s
             sink(&format!("trace of {}", case.name));
             engine.trace_block_test(&case, None, &Window::stream(sink));
         }
-        let records: Vec<_> = engines
-            .iter()
-            .zip(&mut result.busy)
-            .map(|(engine, busy)| {
-                let start = Instant::now();
-                let records = engine.block_test(&case);
-                *busy += start.elapsed();
-                records
-            })
-            .collect();
+        let records = result.timed(engines, |engine| engine.block_test(&case));
         let exceptions = case.exceptions();
         let subject = Subject { file: &file, name, fork: &case.network, exceptions: &exceptions };
         result.tests.push(TestResult {

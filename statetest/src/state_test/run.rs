@@ -12,16 +12,13 @@ use crate::{
     error::Error,
     fixture::{self, File},
     mode::Engine,
-    parallel::{self, Progress},
+    parallel::Progress,
     report::TestReport,
     skip::{Skip, Subject},
     suite::{self, FileResult, Mismatch, Settings, TestResult},
     trace::Window,
 };
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::path::Path;
 
 const EXPECTED: &str = "state test";
 
@@ -36,15 +33,8 @@ pub fn run(
     skip: &Skip,
     progress: Progress<'_>,
 ) -> Result<(TestReport, Option<String>), Error> {
-    let before: Vec<_> = engines.iter().map(|engine| engine.statistics()).collect();
-    let start = Instant::now();
-    let results = parallel::each_file(files, settings.threads, progress, |file| run_file(&file.path, engines, settings, skip))?;
-    if results.iter().all(|file| file.tests.is_empty()) {
-        return Err(Error::NothingLeft);
-    }
-    let report = suite::summarise(engines, &results, skip, settings, &before, start.elapsed());
-    let explanation = suite::first_mismatch(&results).map(|mismatch| explain(mismatch, engines)).transpose()?;
-    Ok((report, explanation))
+    let run_file = |path: &Path| run_file(path, engines, settings, skip);
+    suite::run(files, engines, settings, skip, progress, run_file, |mismatch| explain(mismatch, engines))
 }
 
 /// Calls `visit` with each subtest of a file.
@@ -60,7 +50,7 @@ fn each_subtest(path: &Path, mut visit: impl FnMut(&str, &Subtest<'_>)) -> Resul
 }
 
 fn run_file(path: &Path, engines: &[Box<dyn Engine>], settings: &Settings<'_>, skip: &Skip) -> Result<FileResult, Error> {
-    let mut result = FileResult { tests: Vec::new(), busy: vec![Duration::ZERO; engines.len()] };
+    let mut result = FileResult::new(engines);
     let file = path.to_string_lossy();
     each_subtest(path, |unit, subtest| {
         if !settings.wants(&file, &subtest.name, subtest.fork) {
@@ -70,16 +60,7 @@ fn run_file(path: &Path, engines: &[Box<dyn Engine>], settings: &Settings<'_>, s
             sink(&format!("trace of {}", subtest.name));
             engine.trace_state_test(subtest, &Window::stream(sink));
         }
-        let records: Vec<_> = engines
-            .iter()
-            .zip(&mut result.busy)
-            .map(|(engine, busy)| {
-                let start = Instant::now();
-                let record = engine.state_test(subtest);
-                *busy += start.elapsed();
-                record
-            })
-            .collect();
+        let records = result.timed(engines, |engine| engine.state_test(subtest));
         let exceptions: Vec<_> =
             subtest.expected_exception.into_iter().flat_map(|text| text.split('|')).map(str::to_owned).collect();
         let subject = Subject { file: &file, name: unit, fork: subtest.fork, exceptions: &exceptions };

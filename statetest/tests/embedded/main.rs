@@ -9,6 +9,7 @@ mod large;
 mod made;
 mod skewed;
 
+use alloy_evm::EthEvmFactory;
 use hotevm_statetest::{
     Mode, block_test,
     fixture::{self, File},
@@ -19,6 +20,7 @@ use hotevm_statetest::{
     state_test,
     suite::Settings,
 };
+use hotevm_testing::execute::altered::Altered;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -35,7 +37,8 @@ const ALL: Settings<'_> = Settings { threads: 2, filter: None, fork: None, trace
 
 /// The interpreter, and a mode that goes wrong.
 fn right_and_wrong() -> Vec<Box<dyn Engine>> {
-    vec![mode::interpreter(), mode::with_factory(Mode::Jit, skewed::Skewed)]
+    let wrong = Altered(EthEvmFactory::default(), skewed::Skewed);
+    vec![mode::interpreter(), mode::with_factory(Mode::Jit, wrong)]
 }
 
 fn run_state_tests(engines: &[Box<dyn Engine>], settings: &Settings<'_>) -> (TestReport, Option<String>) {

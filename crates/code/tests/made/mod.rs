@@ -4,6 +4,7 @@
 //! out  the bytes of a relocatable ELF object
 
 pub mod artifact;
+pub mod run;
 
 use object::{
     Architecture, BinaryFormat, Endianness, RelocationFlags, SectionFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope,

@@ -3,6 +3,7 @@
 //! in   a [`Case`](crate::generate::case::Case), two factories
 //! out  equal executions counted, or the first [`Difference`](compare::Difference)
 
+pub mod altered;
 pub mod compare;
 pub mod database;
 mod panics;

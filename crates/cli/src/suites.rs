@@ -1,4 +1,4 @@
-//! `hotevm statetest`: state tests in one or more modes.
+//! `hotevm statetest` and `hotevm blocktest`: Ethereum's tests in one or more modes.
 //!
 //! in   files and folders
 //! out  verdicts per mode and differences between modes
@@ -9,10 +9,22 @@ use crate::{
     progress::Progress,
 };
 use clap::Args;
-use hotevm_statetest::{Mode, fixture, parallel, skip::Skip, state_test, suite::Settings};
+use hotevm_statetest::{
+    Error, Mode,
+    fixture::{self, File},
+    mode::Engine,
+    parallel,
+    report::TestReport,
+    skip::Skip,
+    suite::Settings,
+};
 use std::path::PathBuf;
 
-/// Arguments of `statetest`.
+/// What runs one kind of tests.
+type Suite =
+    fn(&[File], &[Box<dyn Engine>], &Settings<'_>, &Skip, parallel::Progress<'_>) -> Result<(TestReport, Option<String>), Error>;
+
+/// Arguments of `statetest` and of `blocktest`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Fixtures: .json or .json.gz files, or folders of them.
@@ -28,7 +40,7 @@ pub(crate) struct Arguments {
 }
 
 /// Runs the tests; true if all held.
-pub(crate) fn run(arguments: &Arguments) -> eyre::Result<bool> {
+pub(crate) fn run(arguments: &Arguments, suite: Suite) -> eyre::Result<bool> {
     let engines = arguments.execution.engines(&[Mode::Jit])?;
     let files = fixture::find(&arguments.paths)?;
     let selection = &arguments.selection;
@@ -39,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> eyre::Result<bool> {
         Settings { threads, filter: selection.filter.as_deref(), fork: selection.fork.as_deref(), trace: sink.as_ref() };
     let progress = Progress::new("files");
     let done = |done, total| progress.done(done, total);
-    let (report, explanation) = state_test::run(&files, &engines, &settings, &Skip::table()?, &done)?;
+    let (report, explanation) = suite(&files, &engines, &settings, &Skip::table()?, &done)?;
     drop(progress);
     outcome::print(&report, explanation.as_deref())?;
     options::write_json(selection.json.as_deref(), &report)?;
