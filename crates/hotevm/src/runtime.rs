@@ -139,7 +139,7 @@ impl Runtime {
 
     /// Asks the workers to compile a contract for a tier, and does not wait.
     pub fn request(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions, tier: Tier) {
-        self.tiers.ask(&self.entry(bytecode, spec, instructions), tier);
+        self.tiers.request(&self.entry(bytecode, spec, instructions), tier);
     }
 
     /// Makes a contract known that will be used: its first frame is watched already.

@@ -327,14 +327,23 @@ impl Tiers {
         }
     }
 
+    /// Puts a job into the queue for a frame, which drops it rather than wait (T1).
+    fn ask(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier) {
+        self.push(entry, tier, self.is_synchronous());
+    }
+
+    /// Puts a job into the queue by hand.
+    pub(crate) fn request(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier) {
+        self.push(entry, tier, true);
+    }
+
     /// Puts a job into the queue; without workers, does what waits there.
-    pub(crate) fn ask(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier) {
+    fn push(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier, waits: bool) {
         if entry.queued.load(Ordering::Acquire) {
             self.counters.queue_merged.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let job = Job { entry: entry.clone(), tier };
-        let waits = self.is_synchronous();
         let pushed = self.queue.push(job, self.config.tuning.queue_len_max, waits, |job| self.reward(job));
         let counter = match pushed {
             Pushed::Waiting => &self.counters.queued,
