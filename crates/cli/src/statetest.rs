@@ -41,6 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> eyre::Result<bool> {
     let done = |done, total| progress.done(done, total);
     let (report, explanation) = state_test::run(&files, &engines, &settings, &Skip::table()?, &done)?;
     drop(progress);
+    options::finish(&engines);
     outcome::print(&report, explanation.as_deref())?;
     options::write_json(selection.json.as_deref(), &report)?;
     Ok(report.held())

@@ -134,7 +134,7 @@ impl<CTX: ContextTr> Hook<CTX> {
         self.is_checked = true;
         let (spec, gas_params) = (context.cfg().spec().into(), context.cfg().gas_params());
         let mut custom = self.instructions.words();
-        let off = if !self.runtime.tiers.compiler.is_available() {
+        let off = if !self.runtime.tiers.compiler.can_run() {
             Some(Interpreted::Unavailable)
         } else {
             (!self.runtime.tiers.is_enabled()).then_some(Interpreted::Disabled)

@@ -17,6 +17,7 @@ use crate::{
     sync::{Arc, AtomicBool, AtomicU8, AtomicU32, AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, lock, try_lock},
 };
 use arc_swap::ArcSwapOption;
+use hotevm_abi::ArtifactKey;
 use revm::primitives::{B256, Bytes};
 
 /// The key of an entry.
@@ -87,6 +88,16 @@ pub(crate) struct Ledger {
     pub(crate) native_gas_before: u64,
     /// Leaves of code of this entry which is replaced by now.
     pub(crate) leaves_before: u64,
+    /// What the store has of this entry.
+    pub(crate) stored: Option<Stored>,
+}
+
+/// An artifact of an entry in the store.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) key: ArtifactKey,
+    /// Gas that the entry's code had run when the store was last told that the artifact is in use.
+    pub(crate) told_gas: u64,
 }
 
 /// One code under one configuration.
@@ -104,6 +115,8 @@ pub(crate) struct Entry {
     pub(crate) used_at_s: AtomicU32,
     /// Whether a job for this entry waits in the queue. Set by who pushes it, cleared by who takes it out; acquire and release.
     pub(crate) queued: AtomicBool,
+    /// Whether the writer has this entry in its queue. Set by who pushes it, cleared by who takes it out; acquire and release.
+    pub(crate) writing: AtomicBool,
     /// Frames watched. Counted by executing threads, relaxed.
     pub(crate) watches: AtomicU32,
     /// The newest code (E2, E3).
@@ -126,6 +139,7 @@ impl Entry {
             heat: AtomicU64::new(heat),
             used_at_s: AtomicU32::new(0),
             queued: AtomicBool::new(false),
+            writing: AtomicBool::new(false),
             watches: AtomicU32::new(0),
             code: ArcSwapOption::empty(),
             profile: OnceLock::new(),
