@@ -221,7 +221,7 @@ impl Runtime {
     /// # Errors
     /// When the store cannot be read at all.
     pub fn preload(&self) -> Result<Preloaded, StoreError> {
-        self.tiers.preload()
+        self.tiers.preload(&|| true)
     }
 
     /// The same on a thread of its own; execution goes on meanwhile. A store that cannot be read is tried again a few times.
@@ -301,7 +301,8 @@ impl Tiers {
         Ok(if is_new { Taken::New } else { Taken::Present })
     }
 
-    fn preload(&self) -> Result<Preloaded, StoreError> {
+    /// Takes artifacts while `goes_on`.
+    fn preload(&self, goes_on: &dyn Fn() -> bool) -> Result<Preloaded, StoreError> {
         let mut preloaded = Preloaded::default();
         let Some(writer) = &self.writer else { return Ok(preloaded) };
         writer.store.load_all(Some(&acceptance(&self.config)), &mut |object| {
@@ -313,20 +314,21 @@ impl Tiers {
                 Err(_) => &mut preloaded.not_mapped,
             };
             *counter += 1;
-            if writer.is_ending() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if goes_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         Ok(preloaded)
     }
 
     /// Tries again while the store cannot be read, and the runtime is wanted.
     fn preload_patiently(&self) -> Result<Preloaded, StoreError> {
+        let is_wanted = || self.writer.as_ref().is_some_and(|writer| !writer.is_ending());
         let mut delay = Duration::from_millis(self.config.tuning.store_retry_ms.into());
         for _ in 1..PRELOAD_TRIES {
-            match self.preload() {
+            match self.preload(&is_wanted) {
                 Err(_) if self.writer.as_ref().is_some_and(|writer| !writer.pause(delay)) => delay *= 2,
                 result => return result,
             }
         }
-        self.preload()
+        self.preload(&is_wanted)
     }
 }

@@ -27,7 +27,7 @@
 //!     in it, and a later frame starts a new entry.
 //! T6  Caches of EVMs hold entries and codes. They are looked at anew when `changes` moved (something was taken away), and hold
 //!     nothing for a code without an entry but the number of entries ever made, which says when to look again.
-//! T7  Locks are taken in this order: building, ledger. The queue's lock and map guards are taken alone.
+//! T7  Locks are taken in this order: building, ledger. The queue's lock and map guards are taken alone; the writer's lock comes last.
 
 pub(crate) mod budget;
 pub(crate) mod entry;

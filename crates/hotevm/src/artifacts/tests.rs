@@ -16,7 +16,10 @@ use crate::{
     },
 };
 use hotevm_abi::Tier as KeyTier;
-use revm::primitives::{Bytes, hardfork::SpecId, keccak256};
+use revm::{
+    bytecode::Bytecode,
+    primitives::{Bytes, hardfork::SpecId, keccak256},
+};
 use shelf::Shelf;
 use std::time::Duration;
 
@@ -104,6 +107,18 @@ fn n4_a_region_is_kept_with_its_profile_and_grows_in_the_next_process() {
     let [object] = shelf.objects().try_into().expect("the larger region alone");
     assert_eq!(object.artifact().key.region, region_digest(&[0, 4, 5]));
     assert_eq!(Bench::new(&shelf, |_| {}).preload().taken, 1);
+}
+
+#[test]
+fn bytes_are_compared_once_for_each_place() {
+    let bench = Bench::new(&Shelf::default(), |_| {});
+    let entry = bench.entry(1);
+    let (own, copy) = (Bytecode::new_legacy(code(1)), Bytecode::new_legacy(code(1)));
+    assert_ne!(own.original_byte_slice().as_ptr(), copy.original_byte_slice().as_ptr());
+    assert!(entry.holds(&own) && entry.holds(&own) && entry.holds(&copy) && entry.holds(&own));
+    assert!(!entry.holds(&Bytecode::new_legacy(code(2))));
+    let shorter = Bytecode::new_legacy(code(1).slice(..3));
+    assert!(!entry.holds(&shorter) && entry.holds(&copy));
 }
 
 #[test]

@@ -18,7 +18,10 @@ use crate::{
 };
 use arc_swap::ArcSwapOption;
 use hotevm_abi::ArtifactKey;
-use revm::primitives::{B256, Bytes};
+use revm::{
+    bytecode::Bytecode,
+    primitives::{B256, Bytes},
+};
 
 /// The key of an entry.
 pub(crate) type Key = (B256, u64);
@@ -74,6 +77,11 @@ pub(crate) struct Rejected {
     pub(crate) retry_at_s: Option<u32>,
 }
 
+/// Whether two byte strings are the same in memory.
+fn is_same_place(one: &Bytes, other: &[u8]) -> bool {
+    std::ptr::eq(one.as_ptr(), other.as_ptr()) && one.len() == other.len()
+}
+
 /// What changes under the lock; executing threads do not take it.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -107,6 +115,9 @@ pub(crate) struct Entry {
     pub(crate) configuration: Arc<Configuration>,
     /// The bytes met under the hash; compared with a frame's before code is used for it.
     pub(crate) bytecode: Bytes,
+    /// Other bytes in memory that were found equal: those of the database, where `bytecode` came from an artifact. Replaced by whoever
+    /// compares (arc-swap), so that each EVM that comes compares addresses and not kilobytes.
+    met: ArcSwapOption<Bytes>,
     /// A [`Stage`]. Written under the ledger's lock, but for Cold to Watched (by compare and exchange); read anywhere, acquire.
     stage: AtomicU8,
     /// Interpreted gas. Added to and read by executing threads, relaxed: a hint.
@@ -135,6 +146,7 @@ impl Entry {
             key,
             configuration,
             bytecode,
+            met: ArcSwapOption::empty(),
             stage: AtomicU8::new(Stage::Cold as u8),
             heat: AtomicU64::new(heat),
             used_at_s: AtomicU32::new(0),
@@ -146,6 +158,20 @@ impl Entry {
             building: Mutex::new(()),
             ledger: Mutex::new(Ledger::default()),
         }
+    }
+
+    /// Whether these are the bytes of this entry.
+    pub(crate) fn holds(&self, bytecode: &Bytecode) -> bool {
+        let bytes = bytecode.original_byte_slice();
+        if is_same_place(&self.bytecode, bytes) || self.met.load().as_ref().is_some_and(|met| is_same_place(met, bytes)) {
+            return true;
+        }
+        let is_equal = *self.bytecode == *bytes;
+        if is_equal {
+            // Held, so that the place means nothing else meanwhile.
+            self.met.store(Some(Arc::new(bytecode.original_bytes())));
+        }
+        is_equal
     }
 
     /// How far the code has come.
