@@ -181,7 +181,7 @@ pub(super) const LINES: [Line; 22] = [
     Line {
         name: "artifacts-restart",
         about: "mode tiered after a restart is fast from its first round",
-        command: artifacts!["restart", "{F}/blocks/19933122.json.gz"],
+        command: artifacts!["restart", "{F}/blocks/19933612.json.gz"],
         status: Status::Decides,
         check: Some(restart),
     },
@@ -297,6 +297,7 @@ fn restart(report: &Value, figures: &mut Figures) {
 fn preload(report: &Value, figures: &mut Figures) {
     figures.equal("artifacts", &report["artifacts"], 2000);
     figures.at_most("preload_s", report["preload_s"].as_f64(), 2.0);
+    figures.figure("preload_cpu_s", report["preload_cpu_s"].clone());
 }
 
 fn state_tests_stored(report: &Value, figures: &mut Figures) {
