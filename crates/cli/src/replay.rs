@@ -67,6 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> eyre::Result<bool> {
     };
     let measured = replay::measure(&runs, &engines, &plan)?;
     drop(progress);
+    options::finish(&engines);
     print(&measured.report, measured.explanation.as_deref())?;
     options::write_json(selection.json.as_deref(), &measured.report)?;
     Ok(measured.report.held())

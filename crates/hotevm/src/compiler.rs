@@ -5,9 +5,15 @@
 //!
 //! Without the feature `llvm` nothing compiles; what no artifact store has is interpreted.
 
-use crate::{Config, code::Parts, configuration::Settings, sync::Arc, tiers::entry::Tier};
+use crate::{
+    Config,
+    code::{NativeCode, Parts},
+    configuration::Settings,
+    sync::Arc,
+    tiers::entry::{Entry, Tier},
+};
 use hotevm_abi::{EntryPoint, LeaveRow};
-use hotevm_code::{CodeMemory, Image};
+use hotevm_code::{CodeMemory, Image, SharedObject};
 use revm::primitives::Bytes;
 use std::fmt;
 
@@ -55,7 +61,6 @@ impl Rejection {
 
 /// What is to be compiled.
 #[derive(Debug)]
-#[cfg_attr(not(any(feature = "llvm", test)), expect(dead_code, reason = "without a compiler nobody reads all of it"))]
 pub(crate) struct Request<'a> {
     pub(crate) bytecode: &'a Bytes,
     pub(crate) settings: &'a Settings,
@@ -67,13 +72,30 @@ pub(crate) struct Request<'a> {
     pub(crate) config: &'a Config,
 }
 
+/// What is to be kept in a store.
+#[derive(Debug)]
+pub(crate) struct Kept<'a> {
+    pub(crate) entry: &'a Entry,
+    pub(crate) code: &'a NativeCode,
+    pub(crate) config: &'a Config,
+}
+
 /// What makes machine code of bytecode; tests of the runtime stand in for it.
 pub(crate) trait Compile: fmt::Debug + Send + Sync {
     /// Whether it can compile at all.
     fn is_available(&self) -> bool;
 
+    /// Whether there may be code to run, compiled here or elsewhere.
+    fn can_run(&self) -> bool;
+
     /// Compiles; may panic, which rejects the code.
     fn compile(&self, request: &Request<'_>) -> Result<Parts, Rejection>;
+
+    /// What a store keeps of code that this compiler made.
+    fn keep(&self, kept: &Kept<'_>) -> Result<SharedObject, Rejection>;
+
+    /// Maps the code of an artifact that was checked.
+    fn take(&self, object: SharedObject) -> Result<Parts, Rejection>;
 
     /// Bytes of executable memory mapped now.
     fn mapped_bytes(&self) -> usize;
@@ -83,6 +105,7 @@ pub(crate) trait Compile: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Compiler {
     pub(crate) memory: CodeMemory,
+    has_store: bool,
     #[cfg(feature = "llvm")]
     target: hotevm_llvm::Target,
 }
@@ -92,6 +115,7 @@ impl Compiler {
     pub(crate) fn new(config: &Config) -> eyre::Result<Self> {
         Ok(Self {
             memory: CodeMemory::new(config.code_memory_bytes_max),
+            has_store: config.store.is_some(),
             #[cfg(feature = "llvm")]
             target: match &config.target_cpu {
                 Some(name) => hotevm_llvm::Target::cpu(name)?,
@@ -146,13 +170,23 @@ impl Compiler {
 
     /// Compiles and maps.
     fn load(&self, request: &Request<'_>) -> Result<Parts, Rejection> {
+        let start = cpu_time::ThreadTime::now();
         let Linked { image, entries, leaves, instructions, dumps } = self.link(request)?;
         let executable = self.memory.load(&image).map_err(|error| Rejection::Memory(error.to_string()))?;
         if let Some(directory) = &request.config.dump_dir {
             let layout = hotevm_code::layout_text(&image, Some(&executable)).into_bytes();
             dump_files(directory, request.bytecode, dumps.into_iter().chain([("70-layout.txt".to_owned(), layout)]));
         }
-        Ok(Parts { executable, entries, leaves, instructions, bytes: image.bytes.len(), is_compiled: true })
+        Ok(Parts {
+            executable,
+            entries,
+            leaves,
+            instructions,
+            bytes: image.bytes.len(),
+            region: request.region.clone().unwrap_or_default(),
+            compile_cpu_ns: start.elapsed().as_nanos() as u64,
+            stored: None,
+        })
     }
 }
 
@@ -161,15 +195,29 @@ impl Compile for Arc<Compiler> {
         crate::native_available()
     }
 
+    fn can_run(&self) -> bool {
+        crate::native_available() || self.has_store
+    }
+
     fn mapped_bytes(&self) -> usize {
         self.memory.mapped_bytes()
     }
 
     fn compile(&self, request: &Request<'_>) -> Result<Parts, Rejection> {
-        match &request.config.store {
-            Some(store) if request.tier == Tier::Whole => self.stored(store.as_ref(), request),
-            _ => self.load(request),
+        // A region is looked for at start alone: the very same one is not asked for twice.
+        let stored = request.config.store.as_ref().filter(|_| request.tier == Tier::Whole);
+        match stored.and_then(|store| self.stored(store.as_ref(), request)) {
+            Some(object) => self.take(object),
+            None => self.load(request),
         }
+    }
+
+    fn keep(&self, kept: &Kept<'_>) -> Result<SharedObject, Rejection> {
+        self.artifact_of(kept)
+    }
+
+    fn take(&self, object: SharedObject) -> Result<Parts, Rejection> {
+        self.parts(object)
     }
 }
 

@@ -25,7 +25,7 @@ mod sync;
 mod tiers;
 
 pub use alloy::{HotEthEvm, HotEvmFactory};
-pub use artifacts::{Preload, Preloaded, Taken};
+pub use artifacts::{Preload, Preloaded, Taken, writer::WriterCount};
 pub use compiler::Rejection;
 pub use config::{Config, Instructions, Optimisation, ParseError, Preset, Tuning};
 pub use evm::HotEvm;

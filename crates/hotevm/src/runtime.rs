@@ -18,7 +18,7 @@ use crate::{
     },
 };
 use revm::primitives::{B256, Bytes, hardfork::SpecId, keccak256};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A handle to the compiled code and the counters that EVMs share; cloning it is cheap.
 #[derive(Debug, Clone)]
@@ -115,9 +115,19 @@ impl Runtime {
         self.tiers.stop(timeout)
     }
 
-    /// Waits until no job waits or runs, at most so long; false if that took too long.
+    /// Waits until no job waits or runs and all code that the store is to keep is written, at most so long; false if that took too long.
+    /// A store that fails is not waited for.
     pub fn settle(&self, timeout: Duration) -> bool {
-        self.tiers.queue().settle(timeout)
+        let start = Instant::now();
+        let left = || timeout.saturating_sub(start.elapsed());
+        // What is looked for in the store and not found becomes a job.
+        while self.tiers.queue().settle(left()) {
+            let is_written = self.tiers.writer.as_ref().is_none_or(|writer| writer.settle(left()));
+            if !is_written || self.tiers.queue().settle(Duration::ZERO) {
+                return is_written;
+            }
+        }
+        false
     }
 
     /// Compiles a contract as a whole, for a fork with stock gas costs, in the calling thread; does nothing where that was done
@@ -142,11 +152,6 @@ impl Runtime {
         self.tiers.request(&self.entry(bytecode, spec, instructions), tier);
     }
 
-    /// Makes a contract known that will be used: its first frame is watched already.
-    pub fn prepare(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions) {
-        self.tiers.watch(&self.entry(bytecode, spec, instructions));
-    }
-
     /// Takes the native code of a contract away; it goes on as watched, with the profile it has. False if it had none.
     pub fn demote(&self, code_hash: B256) -> bool {
         let entries = self.tiers.entries_of(code_hash);
@@ -164,7 +169,7 @@ impl Runtime {
         self.tiers.clear();
     }
 
-    fn entry(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions) -> Arc<Entry> {
+    pub(crate) fn entry(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions) -> Arc<Entry> {
         let configuration = self.tiers.configurations.get(Settings::stock(spec, instructions.words()));
         self.tiers.entry((keccak256(bytecode), configuration.number), bytecode.clone(), &configuration)
     }

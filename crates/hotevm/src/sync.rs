@@ -25,17 +25,17 @@ pub(crate) fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>, duratio
     condition.wait_timeout(guard, duration).unwrap_or_else(PoisonError::into_inner).0
 }
 
-/// How much nicer a worker is than the threads that execute.
+/// How much nicer threads in the background are than those that execute.
 const WORKER_NICENESS: i32 = 10;
 
 /// Starts a thread of low priority; it ends by itself.
-pub(crate) fn spawn_worker(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(crate) fn spawn_worker(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let start = move || {
         // Where the system forbids it the worker runs at the priority of its parent.
         let _ = rustix::process::setpriority_process(None, WORKER_NICENESS);
         work();
     };
-    thread::Builder::new().name("hotevm-worker".to_owned()).stack_size(WORKER_STACK_BYTES).spawn(start).map(drop)
+    thread::Builder::new().name(name.to_owned()).stack_size(WORKER_STACK_BYTES).spawn(start).map(drop)
 }
 
 /// LLVM recurses over the expressions of a block.

@@ -27,7 +27,7 @@
 //!     in it, and a later frame starts a new entry.
 //! T6  Caches of EVMs hold entries and codes. They are looked at anew when `changes` moved (something was taken away), and hold
 //!     nothing for a code without an entry but the number of entries ever made, which says when to look again.
-//! T7  Locks are taken in this order: building, ledger. The queue's lock and map guards are taken alone.
+//! T7  Locks are taken in this order: building, ledger. The queue's lock and map guards are taken alone; the writer's lock comes last.
 
 pub(crate) mod budget;
 pub(crate) mod entry;
@@ -37,13 +37,14 @@ mod queue;
 mod report;
 pub(crate) mod seen;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod upkeep;
 mod worth;
 
 pub use report::ContractReport;
 
 use crate::{
+    artifacts::writer::Writer,
     code::NativeCode,
     compiler::{Compile, Rejection},
     config::{Config, Preset},
@@ -59,7 +60,7 @@ use profile::Profile;
 use queue::{Job, Pushed, Queue};
 use revm::primitives::Bytes;
 use seen::Seen;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Gas that code runs between two looks at whether it deserves the next tier.
 const GAS_PER_LOOK: u64 = 1 << 16;
@@ -78,6 +79,8 @@ pub(crate) struct Tiers {
     pub(crate) spare_hashes: SpareHashes,
     queue: Queue,
     budget: Mutex<Budget>,
+    /// What keeps code in the store, where one is set.
+    pub(crate) writer: Option<Writer>,
     /// Written by enable and disable, read once a transaction; relaxed, since it guards nothing.
     is_enabled: AtomicBool,
     /// Entries ever made; T6. Written after the insertion, release; read by executing threads, acquire.
@@ -109,7 +112,12 @@ pub(crate) enum Found {
 
 impl Tiers {
     pub(crate) fn new(config: Config, compiler: Box<dyn Compile>) -> Self {
+        let writer = config.store.clone().map(|store| {
+            let back_off = Duration::from_millis(config.tuning.store_retry_ms.into());
+            Writer::new(store, config.tuning.store_queue_len_max, back_off)
+        });
         Self {
+            writer,
             counters: Counters::default(),
             configurations: Configurations::default(),
             compiler,
@@ -339,6 +347,10 @@ impl Tiers {
 
     /// Puts a job into the queue; without workers, does what waits there.
     fn push(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier, waits: bool) {
+        if !self.compiler.is_available() {
+            // Nobody would take the job.
+            return;
+        }
         if entry.queued.load(Ordering::Acquire) {
             self.counters.queue_merged.fetch_add(1, Ordering::Relaxed);
             return;

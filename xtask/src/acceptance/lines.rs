@@ -46,6 +46,13 @@ macro_rules! tests {
     };
 }
 
+/// Fixtures from artifacts of another process.
+macro_rules! artifacts {
+    ($what:literal, $($word:literal),*) => {
+        &["scripts/try-artifacts", $what, "{JSON}", $($word,)*]
+    };
+}
+
 const GENERATED: &[&str] = &[
     "cargo",
     "run",
@@ -65,7 +72,7 @@ const GENERATED: &[&str] = &[
 ];
 
 /// Every line.
-pub(super) const LINES: [Line; 15] = [
+pub(super) const LINES: [Line; 22] = [
     Line {
         name: "fresh-clone",
         about: "a clone without fixtures replays the sample chain and passes its tests",
@@ -158,6 +165,55 @@ pub(super) const LINES: [Line; 15] = [
         check: None,
     },
     Line {
+        name: "artifacts",
+        about: "two blocks from artifacts that another process made, as fast as compiled here",
+        command: artifacts!["build", "{F}/blocks/19933612.json.gz", "{F}/blocks/19923400.json.gz"],
+        status: Status::Decides,
+        check: Some(artifacts),
+    },
+    Line {
+        name: "artifacts-without-llvm",
+        about: "the same two blocks in a build without LLVM",
+        command: artifacts!["without-llvm", "{F}/blocks/19933612.json.gz", "{F}/blocks/19923400.json.gz"],
+        status: Status::Decides,
+        check: Some(artifacts_alone),
+    },
+    Line {
+        name: "artifacts-restart",
+        about: "mode tiered after a restart is fast from its first round",
+        command: artifacts!["restart", "{F}/blocks/19933612.json.gz"],
+        status: Status::Decides,
+        check: Some(restart),
+    },
+    Line {
+        name: "artifacts-preload",
+        about: "2,000 artifacts are taken in less than two seconds",
+        command: &["cargo", "run", "--release", "--quiet", "-p", "hotevm-store", "--example", "preload"],
+        status: Status::Decides,
+        check: Some(preload),
+    },
+    Line {
+        name: "artifacts-killed",
+        about: "builds and background writers are killed 50 times each, two processes build at once",
+        command: &["cargo", "test", "--release", "--quiet", "-p", "hotevm-cli", "--features", "full", "--test", "stores"],
+        status: Status::Decides,
+        check: None,
+    },
+    Line {
+        name: "artifacts-refused",
+        about: "every bad artifact is refused for its own reason, every altered byte is noticed",
+        command: &["cargo", "test", "--quiet", "-p", "hotevm-store", "-p", "hotevm-code"],
+        status: Status::Decides,
+        check: None,
+    },
+    Line {
+        name: "statetest-aot",
+        about: "the state tests other than static/ from a store, filled by the first of two passes",
+        command: &["scripts/try-artifacts", "state-tests", "{JSON}", "{F}/state_tests"],
+        status: Status::Decides,
+        check: Some(state_tests_stored),
+    },
+    Line {
         name: "pitfalls",
         about: "known errors of other compilers, and every row of what is kept in step",
         command: tests!["pitfalls"],
@@ -208,6 +264,54 @@ fn state_tests_native(report: &Value, figures: &mut Figures) {
     state_tests(jit, figures);
     figures.at_least("native_frames_share", share(jit, "native_frames", "eligible_frames"), 0.99);
     figures.at_least("native_gas_share", jit["native_gas_share"].as_f64(), 0.85);
+}
+
+/// Code of artifacts against code compiled in the same process, median against median.
+fn artifacts(report: &Value, figures: &mut Figures) {
+    artifacts_alone(report, figures);
+    let median = |mode: &str| report["total"][mode]["median_ms"].as_f64();
+    let ratio = median("jit").zip(median("aot")).map(|(jit, aot)| jit / aot);
+    figures.at_least("speed_over_jit", ratio, 0.95);
+}
+
+fn artifacts_alone(report: &Value, figures: &mut Figures) {
+    let compiled: Option<u64> = runs(report).iter().map(|run| mode(run, "aot")["compiled"].as_u64()).sum();
+    figures.equal("compiled", &Value::from(compiled), 0);
+    figures.equal("mismatches", &report["total"]["aot"]["mismatches"], 0);
+    let native: Vec<Option<f64>> = runs(report).iter().map(|run| mode(run, "aot")["native_gas_share"].as_f64()).collect();
+    figures.at_least("native_gas_share_least", native.into_iter().collect::<Option<Vec<f64>>>().and_then(least), 0.95);
+    figures.figure("speedup", report["total"]["aot"]["speedup_geomean"].clone());
+}
+
+/// The first round against the median of all: both modes start cold, so each is compared with its own kind.
+fn restart(report: &Value, figures: &mut Figures) {
+    let (interpreter, tiered) = (&report["total"]["interpreter"], &report["total"]["tiered"]);
+    figures.equal("mismatches", &tiered["mismatches"], 0);
+    let speedup = |key: &str| interpreter[key].as_f64().zip(tiered[key].as_f64()).map(|(one, other)| one / other);
+    let (first, warm) = (speedup("first_ms"), speedup("median_ms"));
+    figures.figure("speedup_first_round", first);
+    figures.figure("speedup_warm", warm);
+    figures.at_least("first_round_share", first.zip(warm).map(|(first, warm)| first / warm), 0.9);
+}
+
+fn preload(report: &Value, figures: &mut Figures) {
+    figures.equal("artifacts", &report["artifacts"], 2000);
+    figures.at_most("preload_s", report["preload_s"].as_f64(), 2.0);
+    figures.figure("preload_cpu_s", report["preload_cpu_s"].clone());
+}
+
+fn state_tests_stored(report: &Value, figures: &mut Figures) {
+    let (jit, aot) = (mode(report, "jit"), mode(report, "aot"));
+    for key in ["passed", "failed", "skipped"] {
+        figures.equal(&format!("aot_{key}"), &aot[key], jit[key].as_u64().unwrap_or(u64::MAX));
+    }
+    figures.equal("mismatches", &report["mismatches"], 0);
+    let ratio = aot["native_gas_share"].as_f64().zip(jit["native_gas_share"].as_f64()).map(|(aot, jit)| aot / jit);
+    figures.at_least("native_gas_share_over_jit", ratio, 0.99);
+}
+
+fn least(numbers: Vec<f64>) -> Option<f64> {
+    numbers.into_iter().reduce(f64::min)
 }
 
 fn state_tests(mode: &Value, figures: &mut Figures) {
@@ -389,6 +493,27 @@ mod tests {
         check(blocks, &report(0.96, 2.0), &[]);
         let slow = ["native_gas_share_least is 0.9, not at least 0.95", "speedup_16_blocks is 1.5, not at least 1.8"];
         check(blocks, &report(0.9, 1.5), &slow);
+    }
+
+    #[test]
+    fn code_of_artifacts_must_be_as_fast_and_compile_nothing() {
+        let report = |compiled: u64, aot_ms: f64| {
+            let total = |ms: f64| json!({"median_ms": ms, "mismatches": 0});
+            let modes = json!([{"mode": "aot", "compiled": compiled, "native_gas_share": 0.99}]);
+            json!({"runs": [{"modes": modes}], "total": {"jit": total(1.0), "aot": total(aot_ms)}})
+        };
+        check(artifacts, &report(0, 1.04), &[]);
+        check(artifacts, &report(3, 2.0), &["compiled is 3, not 0", "speed_over_jit is 0.5, not at least 0.95"]);
+    }
+
+    #[test]
+    fn a_restarted_process_must_be_fast_at_once() {
+        let report = |first_ms: f64| {
+            let interpreter = json!({"first_ms": 4.0, "median_ms": 2.0});
+            json!({"total": {"interpreter": interpreter, "tiered": {"first_ms": first_ms, "median_ms": 1.0, "mismatches": 0}}})
+        };
+        check(restart, &report(2.1), &[]);
+        check(restart, &report(4.0), &["first_round_share is 0.5, not at least 0.9"]);
     }
 
     #[test]

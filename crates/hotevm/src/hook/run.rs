@@ -13,7 +13,7 @@
 //! J4  A stretch ends at a JUMPDEST that is about to be executed: pc on it, its gas given back.
 
 use super::{
-    Prepared, same_bytes,
+    Prepared,
     tables::{JUMPDEST, JUMPI, Stops},
 };
 use crate::{
@@ -153,7 +153,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         let entry = self.tiers.warm_up(key, || bytecode.original_bytes(), &self.prepared.configuration);
         // J2: the entry may have been made by another frame.
         match entry {
-            Some(entry) if same_bytes(&entry.bytecode, bytecode.original_byte_slice()) => Running::Warm(entry),
+            Some(entry) if entry.holds(bytecode) => Running::Warm(entry),
             Some(_) => Running::Interpreted,
             None => Running::Cold,
         }

@@ -9,15 +9,17 @@
 
 use super::{
     Job, Tiers,
-    entry::{Entry, Ledger, Rejected, Stage, Tier},
+    entry::{Entry, Ledger, Rejected, Stage, Stored, Tier},
     queue::Next,
 };
 use crate::{
+    artifacts::record::Record,
     code::{NativeCode, Parts},
     compiler::{Rejection, Request},
     config::Preset,
     sync::{self, Arc, Ordering, lock, try_lock},
 };
+use hotevm_code::SharedObject;
 use revm::primitives::keccak256;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -31,12 +33,13 @@ impl Tiers {
     /// Enables the runtime and starts the workers it lacks.
     pub(crate) fn enable(self: &Arc<Self>) {
         self.is_enabled.store(true, Ordering::Relaxed);
+        self.start_writer();
         if !self.compiler.is_available() {
             return;
         }
         for _ in 0..self.queue.want(self.config.workers) {
             let tiers = self.clone();
-            if sync::spawn_worker(move || tiers.work()).is_err() {
+            if sync::spawn_worker("hotevm-worker", move || tiers.work()).is_err() {
                 // The system has no thread to give: everything stays interpreted.
                 self.queue.worker_ended();
             }
@@ -111,39 +114,66 @@ impl Tiers {
         let mut ledger = entry.ledger();
         ledger.compile_cpu_ns += cpu_ns;
         match result {
-            Ok(parts) => self.publish(entry, &mut ledger, parts, tier, profile_blocks),
+            Ok(parts) => {
+                let is_new = parts.stored.is_none();
+                self.publish(entry, &mut ledger, parts, tier, profile_blocks)?;
+                drop(ledger);
+                if let Some(writer) = self.writer.as_ref().filter(|_| is_new) {
+                    writer.keep(entry);
+                }
+                Ok(())
+            }
             Err(rejection) => self.reject(entry, &mut ledger, rejection),
         }
     }
 
-    /// Puts the code of an artifact into an entry that has none and is not rejected; whether it did.
-    pub(crate) fn take(&self, entry: &Arc<Entry>, make: impl FnOnce() -> Result<Parts, Rejection>) -> Result<bool, Rejection> {
+    /// Puts the code of an artifact into an entry whose own is of a lower tier, or of fewer blocks; whether it did.
+    pub(crate) fn take(
+        &self,
+        entry: &Arc<Entry>,
+        tier: Tier,
+        record: Option<&Record>,
+        object: SharedObject,
+    ) -> Result<bool, Rejection> {
         let _building = lock(&entry.building);
-        if entry.code().is_some() || entry.ledger().rejected.is_some() {
+        let blocks = record.map_or(0, |record| record.region.len() as u32);
+        if entry.code().is_some_and(|old| old.tier > tier || old.tier == tier && old.profile_blocks >= blocks) {
             return Ok(false);
         }
-        let parts = make()?;
+        // What only lacked a compiler does so no longer.
+        let lacks_compiler = |rejected: &Rejected| rejected.reason == Rejection::NoCompiler;
+        if entry.ledger().rejected.as_ref().is_some_and(|rejected| !lacks_compiler(rejected)) {
+            return Ok(false);
+        }
+        let mut parts = self.compiler.take(object)?;
+        if let Some(record) = record {
+            self.watch(entry);
+            entry.profile().into_iter().for_each(|profile| profile.restore(record));
+            parts.region.clone_from(&record.region);
+        }
         let mut ledger = entry.ledger();
-        self.publish(entry, &mut ledger, parts, Tier::Whole, 0).map(|()| true)
+        ledger.rejected = None;
+        self.publish(entry, &mut ledger, parts, tier, blocks).map(|()| true)
     }
 
     fn publish(
         &self,
         entry: &Arc<Entry>,
         ledger: &mut Ledger,
-        parts: Parts,
+        mut parts: Parts,
         tier: Tier,
         profile_blocks: u32,
     ) -> Result<(), Rejection> {
-        let is_compiled = parts.is_compiled;
+        let stored = parts.stored.take();
         let code = Arc::new(NativeCode::new(parts, tier, profile_blocks));
         code.belongs_to(entry);
-        if is_compiled {
+        if let Some(key) = stored {
+            self.counters.artifacts_taken.fetch_add(1, Ordering::Relaxed);
+            ledger.stored = Some(Stored { key, told_gas: 0 });
+        } else {
             ledger.compilations += 1;
             self.counters.compiled.fetch_add(1, Ordering::Relaxed);
             self.counters.code_bytes.fetch_add(code.bytes as u64, Ordering::Relaxed);
-        } else {
-            self.counters.artifacts_taken.fetch_add(1, Ordering::Relaxed);
         }
         let bytes = code.bytes as u64;
         let stays = code.clone();

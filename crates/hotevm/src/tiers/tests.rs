@@ -3,7 +3,7 @@
 //! in   heat, leaves and calls by hand, as executing threads and owners of runtimes make them
 //! out  stages, counters, what the compiler was asked for
 
-mod fake;
+pub(crate) mod fake;
 
 use super::{
     Found, Tiers,

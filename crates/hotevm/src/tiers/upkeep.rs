@@ -128,11 +128,13 @@ impl Tiers {
         keys.iter().filter_map(|key| self.entries.get(key).map(|entry| entry.value().clone())).collect()
     }
 
-    /// Drops all jobs and workers; false if a worker still compiled when the time was over. It ends when its job does.
+    /// Drops all jobs and ends all threads; false if a worker still compiled when the time was over, or the store had not answered after
+    /// as long again. They end when their job does.
     pub(crate) fn stop(&self, timeout: std::time::Duration) -> bool {
         self.queue.clear();
         self.queue.want(0);
-        self.queue.wait_for_workers(timeout)
+        let are_gone = self.queue.wait_for_workers(timeout);
+        self.writer.as_ref().is_none_or(|writer| writer.stop(timeout)) && are_gone
     }
 
     /// The queue, for calls by hand.
