@@ -27,7 +27,7 @@ use revm::{
     interpreter::instructions::gas_table_spec,
     primitives::{B256, Bytes, hardfork::SpecId},
 };
-use std::{io, ops::ControlFlow, time::SystemTime};
+use std::{cell::Cell, io, ops::ControlFlow, time::SystemTime};
 
 /// hotevm's version with a digest of the compiler's sources.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+", env!("HOTEVM_COMPILER_DIGEST"));
@@ -188,7 +188,7 @@ impl Compiler {
             bytecode: bytecode.to_vec(),
             profile: Vec::new(),
             created_unix_s: created.map_or(0, |since| since.as_secs()),
-            compile_cpu_ns: start.elapsed().as_nanos() as u64,
+            compile_cpu_ns: (start.elapsed() + request.cpu_apart.get()).as_nanos() as u64,
         };
         let object = SharedObject::write(&artifact).map_err(|error| Rejection::Link(error.to_string()))?;
         if let Some((directory, layout)) = config.dump_dir.as_ref().zip(layout) {
@@ -241,7 +241,8 @@ impl Runtime {
         let compiler = self.compiler.as_ref().ok_or(Rejection::NoCompiler)?;
         let key = compiler.key(code_hash, &settings, self.config()).ok_or(Rejection::NoCompiler)?;
         let tier = tiers::entry::Tier::Whole;
-        let request = Request { bytecode, settings: &settings, tier, region: None, config: self.config() };
+        let (config, cpu_apart) = (self.config(), Cell::default());
+        let request = Request { bytecode, settings: &settings, tier, region: None, config, cpu_apart };
         let build = || compiler.artifact(key, &request);
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(build)).unwrap_or(Err(Rejection::Panic))
     }

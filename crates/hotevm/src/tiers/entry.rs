@@ -8,15 +8,14 @@
 //! E3  A code that was replaced is marked so after the newer one is in place; who sees the mark finds the newer one, or none.
 //! E4  An entry that is gone stays gone: nothing is published in it any more.
 
-use super::profile::Profile;
+use super::{profile::Profile, speed::Timed};
 use crate::{
     code::NativeCode,
     compiler::Rejection,
     configuration::Configuration,
     statistics::named_rows,
-    sync::{Arc, AtomicBool, AtomicU8, AtomicU32, AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, lock, try_lock},
+    sync::{Arc, AtomicBool, AtomicU8, AtomicU32, AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, Slot, lock, try_lock},
 };
-use arc_swap::ArcSwapOption;
 use revm::primitives::{B256, Bytes};
 
 /// The key of an entry.
@@ -107,8 +106,10 @@ pub(crate) struct Entry {
     /// Frames watched. Counted by executing threads, relaxed.
     pub(crate) watches: AtomicU32,
     /// The newest code (E2, E3).
-    code: ArcSwapOption<NativeCode>,
+    code: Slot<NativeCode>,
     profile: OnceLock<Profile>,
+    /// Runs that were timed.
+    pub(crate) timed: Timed,
     /// Held by whoever compiles this entry, so that nobody does so twice; never by a thread that executes, presets `test` and
     /// `stress` aside.
     pub(crate) building: Mutex<()>,
@@ -127,8 +128,9 @@ impl Entry {
             used_at_s: AtomicU32::new(0),
             queued: AtomicBool::new(false),
             watches: AtomicU32::new(0),
-            code: ArcSwapOption::empty(),
+            code: Slot::empty(),
             profile: OnceLock::new(),
+            timed: Timed::default(),
             building: Mutex::new(()),
             ledger: Mutex::new(Ledger::default()),
         }
@@ -141,7 +143,7 @@ impl Entry {
 
     /// The newest code.
     pub(crate) fn code(&self) -> Option<Arc<NativeCode>> {
-        self.code.load_full()
+        self.code.load()
     }
 
     /// Adds interpreted gas; the sum.

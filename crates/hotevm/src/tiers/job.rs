@@ -20,6 +20,7 @@ use crate::{
 };
 use revm::primitives::keccak256;
 use std::{
+    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
@@ -68,6 +69,7 @@ impl Tiers {
 
     /// Does a job that was taken from the queue.
     pub(super) fn run_job(self: &Arc<Self>, job: &Job) {
+        self.counters.queue_wait_us.record(job.since.elapsed().as_micros() as u64);
         // Whatever panics here is a defect; the worker lives on, and the job is counted as ended.
         let done = catch_unwind(AssertUnwindSafe(|| self.build(&job.entry, job.tier)));
         if done.is_err() {
@@ -94,18 +96,25 @@ impl Tiers {
             return Err(Rejection::HashMismatch);
         }
         let region = (tier != Tier::Whole).then(|| entry.profile().map_or_else(Vec::new, super::Profile::starts));
-        let request =
-            Request { bytecode: &entry.bytecode, settings: &entry.configuration.settings, tier, region, config: &self.config };
+        let request = Request {
+            bytecode: &entry.bytecode,
+            settings: &entry.configuration.settings,
+            tier,
+            region,
+            config: &self.config,
+            cpu_apart: Cell::default(),
+        };
         let start = cpu_time::ThreadTime::now();
         let compile = || self.compiler.compile(&request);
         let result = catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| {
             self.counters.panics.fetch_add(1, Ordering::Relaxed);
             Err(Rejection::Panic)
         });
-        let cpu = start.elapsed();
+        let cpu = start.elapsed() + request.cpu_apart.get();
         lock(&self.budget).spend(cpu);
         let cpu_ns = cpu.as_nanos() as u64;
         self.counters.compile_cpu_ns.fetch_add(cpu_ns, Ordering::Relaxed);
+        self.counters.job_cpu_us.record(cpu_ns / 1000);
         let mut ledger = entry.ledger();
         ledger.compile_cpu_ns += cpu_ns;
         match result {
@@ -140,6 +149,7 @@ impl Tiers {
             ledger.compilations += 1;
             self.counters.compiled.fetch_add(1, Ordering::Relaxed);
             self.counters.code_bytes.fetch_add(code.bytes as u64, Ordering::Relaxed);
+            self.counters.job_code_bytes.record(code.bytes as u64);
         } else {
             self.counters.artifacts_taken.fetch_add(1, Ordering::Relaxed);
         }
@@ -158,7 +168,7 @@ impl Tiers {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if let Some(old) = old {
-            self.code_bytes.fetch_sub(old.bytes as u64, Ordering::Relaxed);
+            self.retired(&old);
             if old.tier == tier {
                 self.counters.regrown.fetch_add(1, Ordering::Relaxed);
             }
@@ -169,6 +179,11 @@ impl Tiers {
 
     fn reject(&self, entry: &Entry, ledger: &mut Ledger, rejection: Rejection) -> Result<(), Rejection> {
         self.counters.rejected.fetch_add(1, Ordering::Relaxed);
+        match rejection {
+            Rejection::Fatal(_) => drop(self.counters.fatal_errors.fetch_add(1, Ordering::Relaxed)),
+            Rejection::CompilingOff => drop(self.counters.compiling_off.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
+        }
         ledger.rejections += 1;
         let has_code = entry.code().is_some();
         if !has_code {

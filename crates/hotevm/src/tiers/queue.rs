@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Job {
     pub(crate) entry: Arc<Entry>,
     pub(crate) tier: Tier,
+    /// When it was asked for.
+    pub(crate) since: Instant,
 }
 
 /// What became of a job that was pushed.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// What the compiler does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Behaviour {
+pub(crate) enum Behaviour {
     Succeed,
     Fail,
     FailForGood,
@@ -25,10 +25,10 @@ pub(super) enum Behaviour {
 
 /// One compilation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) bytecode: Bytes,
-    pub(super) tier: Tier,
-    pub(super) region: Option<Vec<u32>>,
+pub(crate) struct Asked {
+    pub(crate) bytecode: Bytes,
+    pub(crate) tier: Tier,
+    pub(crate) region: Option<Vec<u32>>,
 }
 
 #[derive(Debug)]
@@ -39,22 +39,22 @@ struct Gate {
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     memory: CodeMemory,
     behaviour: Mutex<Behaviour>,
     asked: Mutex<Vec<Asked>>,
     gate: Mutex<Gate>,
     moved: Condvar,
     /// What `Parts::bytes` says.
-    pub(super) bytes: AtomicUsize,
+    pub(crate) bytes: AtomicUsize,
 }
 
 /// The compiler; its clones share everything.
 #[derive(Debug, Clone)]
-pub(super) struct Fake(pub(super) Arc<State>);
+pub(crate) struct Fake(pub(crate) Arc<State>);
 
 impl Fake {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(State {
             memory: CodeMemory::new(1 << 28),
             behaviour: Mutex::new(Behaviour::Succeed),
@@ -65,27 +65,27 @@ impl Fake {
         }))
     }
 
-    pub(super) fn behave(&self, behaviour: Behaviour) {
+    pub(crate) fn behave(&self, behaviour: Behaviour) {
         *lock(&self.0.behaviour) = behaviour;
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         lock(&self.0.asked).clone()
     }
 
     /// From now on compilations wait.
-    pub(super) fn hold(&self) {
+    pub(crate) fn hold(&self) {
         lock(&self.0.gate).is_open = false;
     }
 
     /// Lets them go on.
-    pub(super) fn release(&self) {
+    pub(crate) fn release(&self) {
         lock(&self.0.gate).is_open = true;
         self.0.moved.notify_all();
     }
 
     /// Waits until so many compilations began.
-    pub(super) fn wait_for(&self, count: usize) {
+    pub(crate) fn wait_for(&self, count: usize) {
         let mut gate = lock(&self.0.gate);
         while gate.arrived < count {
             gate = wait(&self.0.moved, gate, Duration::from_secs(60));
