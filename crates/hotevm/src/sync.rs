@@ -8,6 +8,9 @@ pub(crate) use loom::sync::{
     Condvar, Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
+/// A counter outside of models.
+#[cfg(all(test, feature = "loom"))]
+pub(crate) use std::sync::atomic::AtomicUsize as PlainCounter;
 pub(crate) use std::sync::{Arc, OnceLock, TryLockError, Weak};
 #[cfg(not(feature = "loom"))]
 pub(crate) use std::sync::{

@@ -6,6 +6,8 @@
 //! `{F}` stands for the fixtures' folder, `{JSON}` for the file the report goes to. What writes no such file prints its figures, one
 //! a line, name first; they are looked at in the same way.
 
+mod tiers;
+
 use super::figures::Figures;
 use serde_json::Value;
 
@@ -39,6 +41,13 @@ macro_rules! hotevm {
     };
 }
 
+/// A replay of one block in the tiers, waiting between rounds until nothing is compiled.
+macro_rules! tiered {
+    ($block:literal) => {
+        hotevm!["replay", "{F}/blocks", "--filter", $block, "--mode", "interpreter,jit,tiered", "--settle", "--rounds", "60"]
+    };
+}
+
 /// Test programs of the crate that tests differentially.
 macro_rules! tests {
     ($($program:literal),*) => {
@@ -65,7 +74,7 @@ const GENERATED: &[&str] = &[
 ];
 
 /// Every line.
-pub(super) const LINES: [Line; 15] = [
+pub(super) const LINES: [Line; 24] = [
     Line {
         name: "fresh-clone",
         about: "a clone without fixtures replays the sample chain and passes its tests",
@@ -168,6 +177,79 @@ pub(super) const LINES: [Line; 15] = [
         name: "fuzz",
         about: "the fuzz target for 30 minutes",
         command: &["scripts/run-fuzz", "1800"],
+        status: Status::Decides,
+        check: None,
+    },
+    Line {
+        name: "tiered-19933122",
+        about: "block 19933122 in the tiers, until it is hot",
+        command: tiered!["19933122"],
+        status: Status::Decides,
+        check: Some(tiers::block_19933122),
+    },
+    Line {
+        name: "tiered-19923400",
+        about: "block 19923400 in the tiers, until it is hot",
+        command: tiered!["19923400"],
+        status: Status::Decides,
+        check: Some(tiers::block_19923400),
+    },
+    Line {
+        name: "tiered-cold-caches",
+        about: "both blocks in the tiers, with caches swept before every round",
+        command: hotevm![
+            "replay",
+            "{F}/blocks/19933122.json.gz",
+            "{F}/blocks/19923400.json.gz",
+            "--mode",
+            "interpreter,tiered",
+            "--settle",
+            "--rounds",
+            "40",
+            "--cold-caches"
+        ],
+        status: Status::Decides,
+        check: Some(tiers::cold_caches),
+    },
+    Line {
+        name: "tiered-chain",
+        about: "33 mainnet blocks in chain order, cold at first, ten rounds",
+        command: hotevm!["replay", "{F}/blocks", "--mode", "interpreter,tiered", "--rounds", "10", "--pin", "0,1"],
+        status: Status::Decides,
+        check: Some(tiers::chain),
+    },
+    Line {
+        name: "hostile",
+        about: "contracts written against compilers, one process each",
+        command: &["cargo", "test", "--quiet", "--release", "-p", "hotevm-cli", "--test", "hostile"],
+        status: Status::Decides,
+        check: None,
+    },
+    Line {
+        name: "hook-costs",
+        about: "a look-up that hits, and wrapping an EVM",
+        command: &["cargo", "test", "--quiet", "--release", "-p", "hotevm", "--lib", "hook::tests", "--", "--nocapture"],
+        status: Status::Decides,
+        check: Some(tiers::hook_costs),
+    },
+    Line {
+        name: "disabled-costs",
+        about: "instructions of a disabled runtime",
+        command: &["scripts/count-disabled"],
+        status: Status::Decides,
+        check: Some(tiers::disabled_costs),
+    },
+    Line {
+        name: "watching-costs",
+        about: "the sample chain with every frame watched",
+        command: &["cargo", "bench", "--quiet", "-p", "hotevm-benches", "--bench", "watching"],
+        status: Status::Decides,
+        check: Some(tiers::watching_costs),
+    },
+    Line {
+        name: "models",
+        about: "the concurrency protocol in every order of a few threads",
+        command: &["cargo", "test", "--quiet", "--release", "-p", "hotevm", "--features", "loom", "--lib", "models"],
         status: Status::Decides,
         check: None,
     },
@@ -331,7 +413,11 @@ fn leaves(mode: &Value) -> u64 {
 }
 
 fn speedup(runs: &[&Value], wanted: &str) -> Option<f64> {
-    runs.iter().find(|run| name(run) == wanted).and_then(|run| mode(run, "jit")["speedup"].as_f64())
+    speedup_in("jit", runs, wanted)
+}
+
+fn speedup_in(mode_name: &str, runs: &[&Value], wanted: &str) -> Option<f64> {
+    runs.iter().find(|run| name(run) == wanted).and_then(|run| mode(run, mode_name)["speedup"].as_f64())
 }
 
 /// The least or greatest of a share over runs; none if one of them lacks it.
