@@ -178,7 +178,7 @@ pub struct ReplayRound {
     pub ms: f64,
     /// Time of this round and all before it.
     pub cumulative_ms: f64,
-    /// The interpreter's time of the same round over this mode's; null without mode `interpreter`.
+    /// The median of the interpreter's rounds over this one; null without mode `interpreter`.
     pub speedup: Option<f64>,
     /// Gas charged while native code runs, over gas charged in eligible frames.
     pub native_gas_share: Option<f64>,

@@ -6,7 +6,7 @@
 use super::execute::Pass;
 use crate::{
     mode::{Engine, Mode},
-    report::{ReplayRound, compile_cpu_ms},
+    report::{ReplayRound, compile_cpu_ms, median},
 };
 use hotevm::Statistics;
 
@@ -62,9 +62,9 @@ impl Growth {
 
 fn report(rounds: &[Round], base: Option<&Vec<Round>>) -> Vec<ReplayRound> {
     let mut cumulative_ms = 0.0;
-    let rounds = rounds.iter().enumerate().map(|(index, round)| {
+    let base_ms = base.map(|base| median(&base.iter().map(|round| round.ms).collect::<Vec<_>>()));
+    let rounds = rounds.iter().map(|round| {
         cumulative_ms += round.ms;
-        let base_ms = base.and_then(|base| base.get(index)).map(|base| base.ms);
         let counted = round.counted.as_ref();
         ReplayRound {
             ms: round.ms,
@@ -95,7 +95,7 @@ mod tests {
         };
         let rounds = growth.rounds();
         let seen = rounds[1].iter().map(|round| (round.cumulative_ms, round.speedup, round.native_gas_share));
-        assert_eq!(seen.collect::<Vec<_>>(), [(8.0, Some(0.5), Some(0.5)), (10.0, Some(3.0), Some(1.0))]);
-        assert_eq!(rounds[0][1].speedup, Some(1.0));
+        assert_eq!(seen.collect::<Vec<_>>(), [(8.0, Some(0.625), Some(0.5)), (10.0, Some(2.5), Some(1.0))]);
+        assert_eq!(rounds[0][0].speedup, Some(1.25), "of the interpreter's median");
     }
 }

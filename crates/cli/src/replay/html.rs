@@ -29,7 +29,9 @@ pub(super) fn page(report: &ReplayReport) -> String {
     );
     summary(&mut body, report);
     curves(&mut body, report);
-    for (mode, total) in report.total.iter().filter(|(_, total)| !total.contracts.is_empty()) {
+    // Runtimes that compile everything ahead count no gas by contract.
+    let has_gas = |contracts: &[ReplayContract]| contracts.iter().any(|row| row.native_gas + row.interpreted_gas > 0);
+    for (mode, total) in report.total.iter().filter(|(_, total)| has_gas(&total.contracts)) {
         contracts(&mut body, mode, &total.contracts);
     }
     format!(
@@ -106,7 +108,7 @@ fn summary(body: &mut String, report: &ReplayReport) {
     table(body, &heads, rows);
     body.push_str(
         "<p class=\"note\">Speedup: the interpreter's time over the mode's, of medians over all rounds (geometric mean over runs) \
-         and of the last round (sum over runs). Times are those of transactions alone.</p>\n",
+         and of the last round. Times are those of transactions alone.</p>\n",
     );
 }
 
@@ -115,7 +117,7 @@ type Figure = fn(&ReplayRound) -> Option<f64>;
 
 fn curves(body: &mut String, report: &ReplayReport) {
     let charts: [(&str, Scale, Figure); 5] = [
-        ("Speedup over the interpreter, by round", Scale::Ratio, |round| round.speedup),
+        ("Speedup over the interpreter", Scale::Ratio, |round| round.speedup),
         ("Share of gas that native code charged", Scale::Share, |round| round.native_gas_share),
         ("Time so far, ms", Scale::Amount, |round| Some(round.cumulative_ms)),
         ("CPU time of compiling so far, ms", Scale::Amount, |round| Some(round.compile_cpu_ms)),
@@ -146,8 +148,8 @@ fn contracts(body: &mut String, mode: &str, contracts: &[ReplayContract]) {
         "tier",
         "native gas",
         "interpreted gas",
-        "Mgas/s native",
-        "interpreted",
+        "native Mgas/s",
+        "interpreted Mgas/s",
         "speedup",
         "leaves",
         "blocks",
