@@ -9,7 +9,7 @@
 mod made;
 
 use hotevm_abi::Refusal;
-use hotevm_code::{CodeMemory, Image, Machine, MemoryError, SharedObject, WriteError, claimed_key, link};
+use hotevm_code::{CodeMemory, Executable, Image, Machine, MemoryError, SharedObject, WriteError, claimed_key, link};
 #[cfg(target_arch = "x86_64")]
 use made::run::call;
 use made::{ENTRY, TABLE, artifact::artifact, table_object};

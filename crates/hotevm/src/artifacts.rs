@@ -37,6 +37,7 @@ use hotevm_store::{ArtifactStore, StoreError, manifest_text};
 use record::{Record, region_digest};
 use revm::primitives::{B256, Bytes, hardfork::SpecId};
 use std::{
+    cell::Cell,
     io,
     ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -128,7 +129,7 @@ impl Compiler {
             bytecode: bytecode.to_vec(),
             profile: Vec::new(),
             created_unix_s: now_unix_s(),
-            compile_cpu_ns: start.elapsed().as_nanos() as u64,
+            compile_cpu_ns: (start.elapsed() + request.cpu_apart.get()).as_nanos() as u64,
         };
         let object = SharedObject::write(&artifact).map_err(|error| Rejection::Link(error.to_string()))?;
         if let Some((directory, layout)) = config.dump_dir.as_ref().zip(layout) {
@@ -202,7 +203,8 @@ impl Runtime {
         let compiler = self.compiler.as_ref().ok_or(Rejection::NoCompiler)?;
         let key = compiler.key(code_hash, &settings, self.config()).ok_or(Rejection::NoCompiler)?;
         let tier = tiers::entry::Tier::Whole;
-        let request = Request { bytecode, settings: &settings, tier, region: None, likely: None, config: self.config() };
+        let (config, cpu_apart) = (self.config(), Cell::default());
+        let request = Request { bytecode, settings: &settings, tier, region: None, likely: None, config, cpu_apart };
         let build = || compiler.artifact(key, &request);
         catch_unwind(AssertUnwindSafe(build)).unwrap_or(Err(Rejection::Panic))
     }

@@ -5,6 +5,9 @@
 //!
 //! Without the feature `llvm` nothing compiles; what no artifact store has is interpreted.
 
+#[cfg(feature = "llvm")]
+mod apart;
+
 use crate::{
     Config,
     code::{NativeCode, Parts},
@@ -15,7 +18,7 @@ use crate::{
 use hotevm_abi::{EntryPoint, LeaveRow};
 use hotevm_code::{CodeMemory, Image, SharedObject};
 use revm::primitives::Bytes;
-use std::fmt;
+use std::{cell::Cell, fmt, time::Duration};
 
 /// Why code stays interpreted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +44,12 @@ pub enum Rejection {
     /// LLVM made no object.
     #[error("back end: {0}")]
     Back(String),
+    /// LLVM met an error that it cannot go on after.
+    #[error("fatal error of LLVM: {0}")]
+    Fatal(String),
+    /// So many fatal errors of LLVM happened that nothing is compiled any more.
+    #[error("compiling is off after too many fatal errors of LLVM")]
+    CompilingOff,
     /// The object was refused.
     #[error("linking: {0}")]
     Link(String),
@@ -55,7 +64,7 @@ pub enum Rejection {
 impl Rejection {
     /// Whether trying again gives the same.
     pub(crate) const fn is_permanent(&self) -> bool {
-        matches!(self, Self::NoCompiler | Self::Denied | Self::Fork | Self::Middle(_))
+        matches!(self, Self::NoCompiler | Self::Denied | Self::Fork | Self::Middle(_) | Self::Fatal(_) | Self::CompilingOff)
     }
 }
 
@@ -68,8 +77,11 @@ pub(crate) struct Request<'a> {
     /// Where the blocks of the region start; none means all blocks.
     pub(crate) region: Option<Vec<u32>>,
     /// Where the blocks start that were seen to run; none where nothing is known.
+    #[cfg_attr(not(any(feature = "llvm", test)), expect(dead_code, reason = "a hint for a compiler that is not there"))]
     pub(crate) likely: Option<Vec<u32>>,
     pub(crate) config: &'a Config,
+    /// CPU time that was spent on it in threads of the compiler; added to by the compiler.
+    pub(crate) cpu_apart: Cell<Duration>,
 }
 
 /// What is to be kept in a store.
@@ -108,6 +120,8 @@ pub(crate) struct Compiler {
     has_store: bool,
     #[cfg(feature = "llvm")]
     target: hotevm_llvm::Target,
+    #[cfg(feature = "llvm")]
+    apart: apart::Apart,
 }
 
 impl Compiler {
@@ -121,6 +135,8 @@ impl Compiler {
                 Some(name) => hotevm_llvm::Target::cpu(name)?,
                 None => hotevm_llvm::Target::host(),
             },
+            #[cfg(feature = "llvm")]
+            apart: apart::Apart::default(),
         })
     }
 
@@ -146,20 +162,26 @@ impl Compiler {
         ir_config.region.clone_from(&request.region);
         ir_config.likely.clone_from(&request.likely);
         let dump = config.dump_dir.is_some();
-        #[cfg_attr(not(feature = "planted-faults"), expect(unused_mut, reason = "only a planted fault changes the function"))]
-        let mut compiled = hotevm_ir::compile(bytecode, &ir_config, dump)?;
-        #[cfg(feature = "planted-faults")]
-        if let Some(fault) = config.planted_fault {
-            fault(&mut compiled.function);
-        }
+        let compiled = hotevm_ir::compile(bytecode, &ir_config, dump)?;
         let optimisation = match (request.tier, config.optimisation) {
             (_, crate::Optimisation::None) => hotevm_llvm::Optimisation::None,
             (Tier::Native1, _) | (_, crate::Optimisation::Fast) => hotevm_llvm::Optimisation::Fast,
             (Tier::Native2 | Tier::Whole, crate::Optimisation::Full) => hotevm_llvm::Optimisation::Full,
         };
-        let output =
-            hotevm_llvm::compile(&compiled.function, &self.target, optimisation, &ir_config.limits, ir_config.verify, dump)
-                .map_err(|error| Rejection::Back(error.to_string()))?;
+        let (function, target, limits, verify) = (compiled.function, self.target.clone(), ir_config.limits, ir_config.verify);
+        #[cfg(feature = "planted-faults")]
+        let fault = config.planted_fault;
+        #[cfg_attr(not(feature = "planted-faults"), expect(unused_mut, reason = "only a planted fault changes the function"))]
+        let (output, cpu) = self.apart.run(move || {
+            let mut function = function;
+            #[cfg(feature = "planted-faults")]
+            if let Some(fault) = fault {
+                fault(&mut function);
+            }
+            hotevm_llvm::compile(&function, &target, optimisation, &limits, verify, dump)
+        });
+        request.cpu_apart.set(request.cpu_apart.get() + cpu);
+        let output = output?.map_err(|error| Rejection::Back(error.to_string()))?;
         let image =
             hotevm_code::link(&output.object, hotevm_llvm::ENTRY_SYMBOL).map_err(|error| Rejection::Link(error.to_string()))?;
         let texts = compiled.dumps.into_iter().map(|(name, text)| (name, text.into_bytes()));

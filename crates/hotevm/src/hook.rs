@@ -13,6 +13,8 @@
 
 mod run;
 mod tables;
+#[cfg(all(test, not(feature = "loom")))]
+mod tests;
 
 use crate::{
     activation::{Activation, Activations, Running},

@@ -32,9 +32,9 @@ pub use evm::HotEvm;
 pub use hotevm_ir::Limits;
 pub use hotevm_store as store;
 pub use runtime::Runtime;
-pub use statistics::Statistics;
+pub use statistics::{Histogram, StatisticKind, StatisticRow, Statistics};
 pub use tiers::{
-    ContractReport,
+    ContractReport, Speed,
     entry::{Stage, Tier},
 };
 

@@ -70,6 +70,20 @@ impl Runtime {
         self.tiers.counters.snapshot()
     }
 
+    /// Hands what was counted since the last call to the recorder of the crate `metrics` that the process has installed; see
+    /// [`Statistics::ROWS`] for the names. Call it from time to time; it takes no lock that a frame needs.
+    #[cfg(feature = "metrics")]
+    pub fn export_metrics(&self) {
+        use crate::statistics::metrics;
+        let mut exported = crate::sync::lock(&self.tiers.exported);
+        if *exported == Statistics::default() {
+            metrics::describe();
+        }
+        let now = self.statistics();
+        metrics::export(&now.since(&exported));
+        *exported = now;
+    }
+
     /// Bytes of executable memory mapped now.
     pub fn mapped_bytes(&self) -> usize {
         self.tiers.compiler.mapped_bytes()
@@ -78,6 +92,12 @@ impl Runtime {
     /// What is known of every code that has an entry, the hottest first.
     pub fn report(&self) -> Vec<ContractReport> {
         self.tiers.report()
+    }
+
+    /// Whether to take the time of every run of a contract that has an entry, for [`ContractReport::speed`]. That reads the clock twice
+    /// a run, so it is off until asked for.
+    pub fn time_contracts(&self, is_timed: bool) {
+        self.tiers.is_timed.store(is_timed, Ordering::Relaxed);
     }
 
     /// What is known of a code, one row per configuration it was met under. Looking is no observation: it makes nothing hotter.

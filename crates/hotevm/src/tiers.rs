@@ -31,17 +31,23 @@
 
 pub(crate) mod budget;
 pub(crate) mod entry;
+#[cfg(test)]
+pub(crate) mod fake;
 mod job;
+#[cfg(all(test, feature = "loom"))]
+mod models;
 pub(crate) mod profile;
 mod queue;
 mod report;
 pub(crate) mod seen;
-#[cfg(test)]
+mod speed;
+#[cfg(all(test, not(feature = "loom")))]
 pub(crate) mod tests;
 mod upkeep;
 mod worth;
 
 pub use report::ContractReport;
+pub use speed::Speed;
 
 use crate::{
     artifacts::writer::Writer,
@@ -51,10 +57,9 @@ use crate::{
     configuration::{Configuration, Configurations},
     hashes::SpareHashes,
     statistics::Counters,
-    sync::{Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering},
+    sync::{Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Held, Map, Mutex, Ordering},
 };
 use budget::Budget;
-use dashmap::{DashMap, try_result::TryResult};
 use entry::{Entry, Key, Rejected, Stage, Tier};
 use profile::Profile;
 use queue::{Job, Pushed, Queue};
@@ -72,7 +77,7 @@ pub(crate) struct Tiers {
     pub(crate) counters: Counters,
     pub(crate) configurations: Configurations,
     pub(crate) compiler: Box<dyn Compile>,
-    entries: DashMap<Key, Arc<Entry>>,
+    entries: Map<Key, Entry>,
     /// Entries in the map. Written by who inserts or removes, relaxed: the bound is kept to within the number of threads.
     entry_count: AtomicUsize,
     seen: Seen,
@@ -97,6 +102,11 @@ pub(crate) struct Tiers {
     frames: AtomicU64,
     /// Mask of forced leaves: written by tests, read when a native run starts; relaxed, since it guards nothing.
     pub(crate) leave_mask: AtomicU64,
+    /// Whether runs are timed: written by hand, read when a run starts; relaxed, since it guards nothing.
+    pub(crate) is_timed: AtomicBool,
+    /// What was exported last; taken by who exports.
+    #[cfg(feature = "metrics")]
+    pub(crate) exported: Mutex<crate::Statistics>,
 }
 
 /// What there is for a code that a frame starts with.
@@ -121,7 +131,7 @@ impl Tiers {
             counters: Counters::default(),
             configurations: Configurations::default(),
             compiler,
-            entries: DashMap::new(),
+            entries: Map::new(),
             entry_count: AtomicUsize::new(0),
             seen: Seen::new(config.tuning.seen_len),
             spare_hashes: SpareHashes::default(),
@@ -136,6 +146,9 @@ impl Tiers {
             code_bytes: AtomicU64::new(0),
             frames: AtomicU64::new(0),
             leave_mask: AtomicU64::new(0),
+            is_timed: AtomicBool::new(false),
+            #[cfg(feature = "metrics")]
+            exported: Mutex::default(),
             config,
         }
     }
@@ -158,9 +171,9 @@ impl Tiers {
         configuration: &Arc<Configuration>,
     ) -> Found {
         match self.entries.try_get(&key) {
-            TryResult::Present(entry) => return Found::Entry(entry.value().clone()),
-            TryResult::Locked if !self.is_synchronous() => return Found::Nothing,
-            TryResult::Absent | TryResult::Locked => {}
+            Ok(Some(entry)) => return Found::Entry(entry),
+            Err(Held) if !self.is_synchronous() => return Found::Nothing,
+            Ok(None) | Err(Held) => {}
         }
         if !self.is_synchronous() {
             return Found::Nothing;
@@ -211,10 +224,10 @@ impl Tiers {
     /// The entry of a key, made where there is none, whatever the bound says.
     pub(crate) fn entry(&self, key: Key, bytecode: Bytes, configuration: &Arc<Configuration>) -> Arc<Entry> {
         if let Some(entry) = self.entries.get(&key) {
-            return entry.value().clone();
+            return entry;
         }
         let make = || self.new_entry(key, bytecode, configuration, 0);
-        let entry = self.entries.entry(key).or_insert_with(make).value().clone();
+        let entry = self.entries.get_or_insert(key, make);
         self.made.fetch_add(1, Ordering::Release);
         entry
     }
@@ -243,8 +256,8 @@ impl Tiers {
         bytecode: impl FnOnce() -> Bytes,
         configuration: &Arc<Configuration>,
     ) -> Option<Arc<Entry>> {
-        if let TryResult::Present(entry) = self.entries.try_get(&key) {
-            return Some(entry.value().clone());
+        if let Ok(Some(entry)) = self.entries.try_get(&key) {
+            return Some(entry);
         }
         if self.entry_count.load(Ordering::Relaxed) >= self.config.tuning.entries_max {
             self.counters.entries_full.fetch_add(1, Ordering::Relaxed);
@@ -252,7 +265,7 @@ impl Tiers {
         }
         let bytecode = bytecode();
         let make = || self.new_entry(key, bytecode, configuration, self.config.tuning.warm_gas);
-        let entry = self.entries.try_entry(key)?.or_insert_with(make).value().clone();
+        let entry = self.entries.try_get_or_insert(key, make).ok()?;
         self.made.fetch_add(1, Ordering::Release);
         self.watch(&entry);
         Some(entry)
@@ -355,7 +368,7 @@ impl Tiers {
             self.counters.queue_merged.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let job = Job { entry: entry.clone(), tier };
+        let job = Job { entry: entry.clone(), tier, since: Instant::now() };
         let pushed = self.queue.push(job, self.config.tuning.queue_len_max, waits, |job| self.reward(job));
         let counter = match pushed {
             Pushed::Waiting => &self.counters.queued,

@@ -6,6 +6,9 @@
 //! `{F}` stands for the fixtures' folder, `{JSON}` for the file the report goes to. What writes no such file prints its figures, one
 //! a line, name first; they are looked at in the same way.
 
+mod artifacts;
+mod tiers;
+
 use super::figures::Figures;
 use serde_json::Value;
 
@@ -36,6 +39,13 @@ type Check = fn(&Value, &mut Figures);
 macro_rules! hotevm {
     ($($word:literal),*) => {
         &["cargo", "run", "--release", "--quiet", "-p", "hotevm-cli", "--", $($word,)* "--json", "{JSON}"]
+    };
+}
+
+/// A replay of one block in the tiers, waiting between rounds until nothing is compiled.
+macro_rules! tiered {
+    ($block:literal) => {
+        hotevm!["replay", "{F}/blocks", "--filter", $block, "--mode", "interpreter,jit,tiered", "--settle", "--rounds", "60"]
     };
 }
 
@@ -72,7 +82,7 @@ const GENERATED: &[&str] = &[
 ];
 
 /// Every line.
-pub(super) const LINES: [Line; 22] = [
+pub(super) const LINES: [Line; 31] = [
     Line {
         name: "fresh-clone",
         about: "a clone without fixtures replays the sample chain and passes its tests",
@@ -169,28 +179,28 @@ pub(super) const LINES: [Line; 22] = [
         about: "two blocks from artifacts that another process made, as fast as compiled here",
         command: artifacts!["build", "{F}/blocks/19933612.json.gz", "{F}/blocks/19923400.json.gz"],
         status: Status::Decides,
-        check: Some(artifacts),
+        check: Some(artifacts::artifacts),
     },
     Line {
         name: "artifacts-without-llvm",
         about: "the same two blocks in a build without LLVM",
         command: artifacts!["without-llvm", "{F}/blocks/19933612.json.gz", "{F}/blocks/19923400.json.gz"],
         status: Status::Decides,
-        check: Some(artifacts_alone),
+        check: Some(artifacts::artifacts_alone),
     },
     Line {
         name: "artifacts-restart",
         about: "mode tiered after a restart is fast from its first round",
         command: artifacts!["restart", "{F}/blocks/19933612.json.gz"],
         status: Status::Decides,
-        check: Some(restart),
+        check: Some(artifacts::restart),
     },
     Line {
         name: "artifacts-preload",
         about: "2,000 artifacts are taken in less than two seconds",
         command: &["cargo", "run", "--release", "--quiet", "-p", "hotevm-store", "--example", "preload"],
         status: Status::Decides,
-        check: Some(preload),
+        check: Some(artifacts::preload),
     },
     Line {
         name: "artifacts-killed",
@@ -211,7 +221,7 @@ pub(super) const LINES: [Line; 22] = [
         about: "the state tests other than static/ from a store, filled by the first of two passes",
         command: &["scripts/try-artifacts", "state-tests", "{JSON}", "{F}/state_tests"],
         status: Status::Decides,
-        check: Some(state_tests_stored),
+        check: Some(artifacts::state_tests_stored),
     },
     Line {
         name: "pitfalls",
@@ -224,6 +234,79 @@ pub(super) const LINES: [Line; 22] = [
         name: "fuzz",
         about: "the fuzz target for 30 minutes",
         command: &["scripts/run-fuzz", "1800"],
+        status: Status::Decides,
+        check: None,
+    },
+    Line {
+        name: "tiered-19933122",
+        about: "block 19933122 in the tiers, until it is hot",
+        command: tiered!["19933122"],
+        status: Status::Decides,
+        check: Some(tiers::block_19933122),
+    },
+    Line {
+        name: "tiered-19923400",
+        about: "block 19923400 in the tiers, until it is hot",
+        command: tiered!["19923400"],
+        status: Status::Decides,
+        check: Some(tiers::block_19923400),
+    },
+    Line {
+        name: "tiered-cold-caches",
+        about: "both blocks in the tiers, with caches swept before every round",
+        command: hotevm![
+            "replay",
+            "{F}/blocks/19933122.json.gz",
+            "{F}/blocks/19923400.json.gz",
+            "--mode",
+            "interpreter,tiered",
+            "--settle",
+            "--rounds",
+            "40",
+            "--cold-caches"
+        ],
+        status: Status::Decides,
+        check: Some(tiers::cold_caches),
+    },
+    Line {
+        name: "tiered-chain",
+        about: "33 mainnet blocks in chain order, cold at first, ten rounds",
+        command: hotevm!["replay", "{F}/blocks", "--mode", "interpreter,tiered", "--rounds", "10", "--pin", "0,1"],
+        status: Status::Decides,
+        check: Some(tiers::chain),
+    },
+    Line {
+        name: "hostile",
+        about: "contracts written against compilers, one process each",
+        command: &["cargo", "test", "--quiet", "--release", "-p", "hotevm-cli", "--test", "hostile"],
+        status: Status::Decides,
+        check: None,
+    },
+    Line {
+        name: "hook-costs",
+        about: "a look-up that hits, and wrapping an EVM",
+        command: &["cargo", "test", "--quiet", "--release", "-p", "hotevm", "--lib", "hook::tests", "--", "--nocapture"],
+        status: Status::Decides,
+        check: Some(tiers::hook_costs),
+    },
+    Line {
+        name: "disabled-costs",
+        about: "instructions of a disabled runtime",
+        command: &["scripts/count-disabled"],
+        status: Status::Decides,
+        check: Some(tiers::disabled_costs),
+    },
+    Line {
+        name: "watching-costs",
+        about: "the sample chain with every frame watched",
+        command: &["cargo", "bench", "--quiet", "-p", "hotevm-benches", "--bench", "watching"],
+        status: Status::Decides,
+        check: Some(tiers::watching_costs),
+    },
+    Line {
+        name: "models",
+        about: "the concurrency protocol in every order of a few threads",
+        command: &["cargo", "test", "--quiet", "--release", "-p", "hotevm", "--features", "loom", "--lib", "models"],
         status: Status::Decides,
         check: None,
     },
@@ -264,54 +347,6 @@ fn state_tests_native(report: &Value, figures: &mut Figures) {
     state_tests(jit, figures);
     figures.at_least("native_frames_share", share(jit, "native_frames", "eligible_frames"), 0.99);
     figures.at_least("native_gas_share", jit["native_gas_share"].as_f64(), 0.85);
-}
-
-/// Code of artifacts against code compiled in the same process, median against median.
-fn artifacts(report: &Value, figures: &mut Figures) {
-    artifacts_alone(report, figures);
-    let median = |mode: &str| report["total"][mode]["median_ms"].as_f64();
-    let ratio = median("jit").zip(median("aot")).map(|(jit, aot)| jit / aot);
-    figures.at_least("speed_over_jit", ratio, 0.95);
-}
-
-fn artifacts_alone(report: &Value, figures: &mut Figures) {
-    let compiled: Option<u64> = runs(report).iter().map(|run| mode(run, "aot")["compiled"].as_u64()).sum();
-    figures.equal("compiled", &Value::from(compiled), 0);
-    figures.equal("mismatches", &report["total"]["aot"]["mismatches"], 0);
-    let native: Vec<Option<f64>> = runs(report).iter().map(|run| mode(run, "aot")["native_gas_share"].as_f64()).collect();
-    figures.at_least("native_gas_share_least", native.into_iter().collect::<Option<Vec<f64>>>().and_then(least), 0.95);
-    figures.figure("speedup", report["total"]["aot"]["speedup_geomean"].clone());
-}
-
-/// The first round against the median of all: both modes start cold, so each is compared with its own kind.
-fn restart(report: &Value, figures: &mut Figures) {
-    let (interpreter, tiered) = (&report["total"]["interpreter"], &report["total"]["tiered"]);
-    figures.equal("mismatches", &tiered["mismatches"], 0);
-    let speedup = |key: &str| interpreter[key].as_f64().zip(tiered[key].as_f64()).map(|(one, other)| one / other);
-    let (first, warm) = (speedup("first_ms"), speedup("median_ms"));
-    figures.figure("speedup_first_round", first);
-    figures.figure("speedup_warm", warm);
-    figures.at_least("first_round_share", first.zip(warm).map(|(first, warm)| first / warm), 0.9);
-}
-
-fn preload(report: &Value, figures: &mut Figures) {
-    figures.equal("artifacts", &report["artifacts"], 2000);
-    figures.at_most("preload_s", report["preload_s"].as_f64(), 2.0);
-    figures.figure("preload_cpu_s", report["preload_cpu_s"].clone());
-}
-
-fn state_tests_stored(report: &Value, figures: &mut Figures) {
-    let (jit, aot) = (mode(report, "jit"), mode(report, "aot"));
-    for key in ["passed", "failed", "skipped"] {
-        figures.equal(&format!("aot_{key}"), &aot[key], jit[key].as_u64().unwrap_or(u64::MAX));
-    }
-    figures.equal("mismatches", &report["mismatches"], 0);
-    let ratio = aot["native_gas_share"].as_f64().zip(jit["native_gas_share"].as_f64()).map(|(aot, jit)| aot / jit);
-    figures.at_least("native_gas_share_over_jit", ratio, 0.99);
-}
-
-fn least(numbers: Vec<f64>) -> Option<f64> {
-    numbers.into_iter().reduce(f64::min)
 }
 
 fn state_tests(mode: &Value, figures: &mut Figures) {
@@ -435,7 +470,11 @@ fn leaves(mode: &Value) -> u64 {
 }
 
 fn speedup(runs: &[&Value], wanted: &str) -> Option<f64> {
-    runs.iter().find(|run| name(run) == wanted).and_then(|run| mode(run, "jit")["speedup"].as_f64())
+    speedup_in("jit", runs, wanted)
+}
+
+fn speedup_in(mode_name: &str, runs: &[&Value], wanted: &str) -> Option<f64> {
+    runs.iter().find(|run| name(run) == wanted).and_then(|run| mode(run, mode_name)["speedup"].as_f64())
 }
 
 /// The least or greatest of a share over runs; none if one of them lacks it.

@@ -12,7 +12,7 @@ use crate::{
     tiers::{
         Tiers,
         entry::{Entry, Rejected, Stage, Tier},
-        tests::fake::Fake,
+        fake::Fake,
     },
 };
 use hotevm_abi::Tier as KeyTier;

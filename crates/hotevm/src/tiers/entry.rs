@@ -8,15 +8,14 @@
 //! E3  A code that was replaced is marked so after the newer one is in place; who sees the mark finds the newer one, or none.
 //! E4  An entry that is gone stays gone: nothing is published in it any more.
 
-use super::profile::Profile;
+use super::{profile::Profile, speed::Timed};
 use crate::{
     code::NativeCode,
     compiler::Rejection,
     configuration::Configuration,
     statistics::named_rows,
-    sync::{Arc, AtomicBool, AtomicU8, AtomicU32, AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, lock, try_lock},
+    sync::{Arc, AtomicBool, AtomicU8, AtomicU32, AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, Slot, lock, try_lock},
 };
-use arc_swap::ArcSwapOption;
 use hotevm_abi::ArtifactKey;
 use revm::{
     bytecode::Bytecode,
@@ -117,7 +116,7 @@ pub(crate) struct Entry {
     pub(crate) bytecode: Bytes,
     /// Other bytes in memory that were found equal: those of the database, where `bytecode` came from an artifact. Replaced by whoever
     /// compares (arc-swap), so that each EVM that comes compares addresses and not kilobytes.
-    met: ArcSwapOption<Bytes>,
+    met: Slot<Bytes>,
     /// A [`Stage`]. Written under the ledger's lock, but for Cold to Watched (by compare and exchange); read anywhere, acquire.
     stage: AtomicU8,
     /// Interpreted gas. Added to and read by executing threads, relaxed: a hint.
@@ -131,8 +130,10 @@ pub(crate) struct Entry {
     /// Frames watched. Counted by executing threads, relaxed.
     pub(crate) watches: AtomicU32,
     /// The newest code (E2, E3).
-    code: ArcSwapOption<NativeCode>,
+    code: Slot<NativeCode>,
     profile: OnceLock<Profile>,
+    /// Runs that were timed.
+    pub(crate) timed: Timed,
     /// Held by whoever compiles this entry, so that nobody does so twice; never by a thread that executes, presets `test` and
     /// `stress` aside.
     pub(crate) building: Mutex<()>,
@@ -146,15 +147,16 @@ impl Entry {
             key,
             configuration,
             bytecode,
-            met: ArcSwapOption::empty(),
+            met: Slot::empty(),
             stage: AtomicU8::new(Stage::Cold as u8),
             heat: AtomicU64::new(heat),
             used_at_s: AtomicU32::new(0),
             queued: AtomicBool::new(false),
             writing: AtomicBool::new(false),
             watches: AtomicU32::new(0),
-            code: ArcSwapOption::empty(),
+            code: Slot::empty(),
             profile: OnceLock::new(),
+            timed: Timed::default(),
             building: Mutex::new(()),
             ledger: Mutex::new(Ledger::default()),
         }
@@ -163,13 +165,13 @@ impl Entry {
     /// Whether these are the bytes of this entry.
     pub(crate) fn holds(&self, bytecode: &Bytecode) -> bool {
         let bytes = bytecode.original_byte_slice();
-        if is_same_place(&self.bytecode, bytes) || self.met.load().as_ref().is_some_and(|met| is_same_place(met, bytes)) {
+        if is_same_place(&self.bytecode, bytes) || self.met.load().is_some_and(|met| is_same_place(&met, bytes)) {
             return true;
         }
         let is_equal = *self.bytecode == *bytes;
         if is_equal {
             // Held, so that the place means nothing else meanwhile.
-            self.met.store(Some(Arc::new(bytecode.original_bytes())));
+            self.met.swap(Some(Arc::new(bytecode.original_bytes())));
         }
         is_equal
     }
@@ -181,7 +183,7 @@ impl Entry {
 
     /// The newest code.
     pub(crate) fn code(&self) -> Option<Arc<NativeCode>> {
-        self.code.load_full()
+        self.code.load()
     }
 
     /// Adds interpreted gas; the sum.

@@ -22,6 +22,7 @@ use crate::{
 use hotevm_code::SharedObject;
 use revm::primitives::keccak256;
 use std::{
+    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
@@ -71,6 +72,7 @@ impl Tiers {
 
     /// Does a job that was taken from the queue.
     pub(super) fn run_job(self: &Arc<Self>, job: &Job) {
+        self.counters.queue_wait_us.record(job.since.elapsed().as_micros() as u64);
         // Whatever panics here is a defect; the worker lives on, and the job is counted as ended.
         let done = catch_unwind(AssertUnwindSafe(|| self.build(&job.entry, job.tier)));
         if done.is_err() {
@@ -100,17 +102,19 @@ impl Tiers {
         let (region, likely) =
             if tier == Tier::Whole { (None, (!starts.is_empty()).then_some(starts)) } else { (Some(starts), None) };
         let (bytecode, settings) = (&entry.bytecode, &entry.configuration.settings);
-        let request = Request { bytecode, settings, tier, region, likely, config: &self.config };
+        let cpu_apart = Cell::default();
+        let request = Request { bytecode, settings, tier, region, likely, config: &self.config, cpu_apart };
         let start = cpu_time::ThreadTime::now();
         let compile = || self.compiler.compile(&request);
         let result = catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| {
             self.counters.panics.fetch_add(1, Ordering::Relaxed);
             Err(Rejection::Panic)
         });
-        let cpu = start.elapsed();
+        let cpu = start.elapsed() + request.cpu_apart.get();
         lock(&self.budget).spend(cpu);
         let cpu_ns = cpu.as_nanos() as u64;
         self.counters.compile_cpu_ns.fetch_add(cpu_ns, Ordering::Relaxed);
+        self.counters.job_cpu_us.record(cpu_ns / 1000);
         let mut ledger = entry.ledger();
         ledger.compile_cpu_ns += cpu_ns;
         match result {
@@ -174,6 +178,7 @@ impl Tiers {
             ledger.compilations += 1;
             self.counters.compiled.fetch_add(1, Ordering::Relaxed);
             self.counters.code_bytes.fetch_add(code.bytes as u64, Ordering::Relaxed);
+            self.counters.job_code_bytes.record(code.bytes as u64);
         }
         let bytes = code.bytes as u64;
         let stays = code.clone();
@@ -190,7 +195,7 @@ impl Tiers {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if let Some(old) = old {
-            self.code_bytes.fetch_sub(old.bytes as u64, Ordering::Relaxed);
+            self.retired(&old);
             if old.tier == tier {
                 self.counters.regrown.fetch_add(1, Ordering::Relaxed);
             }
@@ -201,6 +206,11 @@ impl Tiers {
 
     fn reject(&self, entry: &Entry, ledger: &mut Ledger, rejection: Rejection) -> Result<(), Rejection> {
         self.counters.rejected.fetch_add(1, Ordering::Relaxed);
+        match rejection {
+            Rejection::Fatal(_) => drop(self.counters.fatal_errors.fetch_add(1, Ordering::Relaxed)),
+            Rejection::CompilingOff => drop(self.counters.compiling_off.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
+        }
         ledger.rejections += 1;
         let has_code = entry.code().is_some();
         if !has_code {

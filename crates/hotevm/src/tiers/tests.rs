@@ -3,11 +3,10 @@
 //! in   heat, leaves and calls by hand, as executing threads and owners of runtimes make them
 //! out  stages, counters, what the compiler was asked for
 
-pub(crate) mod fake;
-
 use super::{
     Found, Tiers,
     entry::{Entry, Key, Stage, Tier},
+    fake::{Behaviour, Fake},
 };
 use crate::{
     Config, Preset, Runtime, Tuning,
@@ -17,7 +16,6 @@ use crate::{
     configuration::{Configuration, Settings},
     sync::{Arc, Ordering, lock},
 };
-use fake::{Behaviour, Fake};
 use revm::{
     context_interface::cfg::GasParams,
     interpreter::instructions::gas_table_spec,
