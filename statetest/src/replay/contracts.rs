@@ -20,13 +20,13 @@ const TIMED_PASSES: usize = 5;
 pub(super) fn measure(runs: &[Run], engines: &[Box<dyn Engine>], timed: bool) -> Result<Vec<Vec<ReplayContract>>, Error> {
     let has_contracts = engines.iter().any(|engine| !engine.contracts().is_empty());
     let interpreted = if timed && has_contracts { interpreted(runs)? } else { HashMap::new() };
-    let of_engine = |engine: &Box<dyn Engine>| {
+    let of_engine = |engine: &dyn Engine| {
         if timed && engine.mode() != Mode::Interpreter {
-            pass(runs, engine.as_ref());
+            pass(runs, engine);
         }
         engine.contracts().iter().map(|contract| report(contract, &interpreted)).collect()
     };
-    Ok(engines.iter().map(of_engine).collect())
+    Ok(engines.iter().map(|engine| of_engine(engine.as_ref())).collect())
 }
 
 /// Passes over all runs with the clock on.
