@@ -3,6 +3,8 @@
 //! in   contracts; a fault planted on the compiler's thread that LLVM cannot go on after
 //! out  a rejection with LLVM's words; other contracts compiled before and after; equal results; compiling off after too many
 
+#![cfg(feature = "llvm")]
+
 use hotevm::{Config, Instructions, Preset, Rejection, Runtime, Stage, Tier};
 use hotevm_ir::Function;
 use hotevm_testing::{
@@ -50,9 +52,6 @@ fn request(runtime: &Runtime, number: u8) -> Option<Rejection> {
 
 #[test]
 fn a_fatal_error_of_llvm_costs_that_code_and_that_thread_only() {
-    if !hotevm::native_available() {
-        return assert!(!cfg!(feature = "llvm"));
-    }
     let runtime = runtime();
     assert_eq!(request(&runtime, 1), None);
     TO_FAIL.store(1, Ordering::Relaxed);
