@@ -273,7 +273,8 @@ impl Tiers {
 
     /// Begins to watch a code, if there is room for its profile.
     pub(crate) fn watch(&self, entry: &Entry) {
-        if entry.stage() == Stage::Rejected || entry.profile().is_some() {
+        // Without a compiler nobody would read the profile.
+        if entry.stage() == Stage::Rejected || entry.profile().is_some() || !self.compiler.is_available() {
             return;
         }
         let bytes = Profile::bytes_for(entry.bytecode.len());

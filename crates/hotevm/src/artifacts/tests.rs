@@ -269,6 +269,24 @@ fn a_store_that_cannot_be_read_at_start_is_tried_again() {
 }
 
 #[test]
+fn n2_a_preload_from_a_slow_store_delays_nobody() {
+    let shelf = Shelf::default();
+    let first = Bench::new(&shelf, |_| {});
+    first.compile(1, &[0], Tier::Native2);
+    first.settle();
+    let second = Bench::new(&shelf, |_| {});
+    let calls = shelf.calls();
+    shelf.hold(true);
+    let preload = second.runtime.preload_in_background().expect("a thread");
+    shelf.wait_for_calls(calls + 1);
+    second.compile(2, &[0], Tier::Native2);
+    assert_eq!([1, 2].map(|number| second.entry(number).stage()), [Stage::Cold, Stage::Native2]);
+    shelf.hold(false);
+    assert_eq!(preload.wait().expect("a store that answers").taken, 1);
+    assert_eq!(second.entry(1).stage(), Stage::Native2);
+}
+
+#[test]
 fn code_that_is_prepared_is_taken_from_the_store_or_asked_for() {
     let shelf = Shelf::default();
     let first = Bench::new(&shelf, |_| {});

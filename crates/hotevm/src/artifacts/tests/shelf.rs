@@ -45,6 +45,11 @@ impl Shelf {
         self.0.1.notify_all();
     }
 
+    /// Calls so far.
+    pub(super) fn calls(&self) -> usize {
+        lock(&self.0.0).calls
+    }
+
     /// Waits until so many calls came.
     pub(super) fn wait_for_calls(&self, calls: usize) {
         self.wait_until(|state| state.calls >= calls);
