@@ -11,6 +11,7 @@
 //!
 //! J3  After a leave at least one instruction is interpreted before native code is entered again.
 //! J4  A stretch ends at a JUMPDEST that is about to be executed: pc on it, its gas given back.
+//! J5  A frame may leave and come back as often as its gas allows, so that turns are a loop here, and never calls within each other.
 
 use super::{
     Prepared,
@@ -93,6 +94,9 @@ enum Met {
 /// What comes next, or the action that ends the run.
 type Next = ControlFlow<InterpreterAction, Running>;
 
+/// The entry at which native code is entered again, or what comes next instead.
+type Back = ControlFlow<Next, (Arc<NativeCode>, u32)>;
+
 impl<CTX: ContextTr> Run<'_, CTX> {
     /// Runs until the next action; the activation says how to go on then.
     pub(super) fn run(&mut self, mut running: Running) -> InterpreterAction {
@@ -168,7 +172,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
                 if let Some(code) = entry.code()
                     && let Some(number) = self.first_entry(&code)
                 {
-                    return self.native_from(code, number);
+                    return self.native_from(code, Some(number));
                 }
             }
         }
@@ -193,7 +197,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
             Ok(Met::Entry(code, number)) => {
                 look.heat(before.saturating_sub(self.frame.interpreter.gas.remaining()));
                 self.deltas.loop_entries += 1;
-                self.native_from(code, number)
+                self.native_from(code, Some(number))
             }
             Ok(Met::Warm) => ControlFlow::Continue(Running::Warm(entry.clone())),
             Err(action) => {
@@ -214,42 +218,43 @@ impl<CTX: ContextTr> Run<'_, CTX> {
             Ok(code) => code,
             Err(running) => return ControlFlow::Continue(running),
         };
-        match self.first_entry(&code) {
-            Some(number) => self.native_from(code, number),
-            None => {
-                self.deltas.interpreted[Interpreted::NoEntry as usize] += 1;
-                self.away(code, LeaveReason::Guard)
-            }
-        }
+        let entry = self.first_entry(&code);
+        self.native_from(code, entry)
     }
 
-    /// Enters native code, and goes on until it is left.
-    fn native_from(&mut self, code: Arc<NativeCode>, number: u32) -> Next {
-        let mut entry = Some(number);
+    /// Enters native code as often as it is left and can be entered again (J5).
+    fn native_from(&mut self, mut code: Arc<NativeCode>, mut entry: Option<u32>) -> Next {
         loop {
-            let Some(number) = entry else {
-                self.deltas.interpreted[Interpreted::NoEntry as usize] += 1;
-                return self.away(code, LeaveReason::Guard);
-            };
-            match self.native_run(&code, number) {
-                RunEnd::Action => {
+            let reason = match entry.map(|number| self.native_run(&code, number)) {
+                None => {
+                    self.deltas.interpreted[Interpreted::NoEntry as usize] += 1;
+                    LeaveReason::Guard
+                }
+                Some(RunEnd::Action) => {
                     let action = self.frame.interpreter.take_next_action();
                     return self.end(Running::Native(code), action);
                 }
-                RunEnd::Reenter => entry = self.entry_here(&code),
-                RunEnd::Leave(reason, site) => {
+                Some(RunEnd::Reenter) => {
+                    entry = self.entry_here(&code);
+                    continue;
+                }
+                Some(RunEnd::Leave(reason, site)) => {
                     self.deltas.leaves[reason as usize] += 1;
                     if code.is_region() && is_way_out(reason) {
                         self.tiers.left(&code, site);
                     }
-                    return self.away(code, reason);
+                    reason
                 }
+            };
+            match self.away(code, reason) {
+                ControlFlow::Continue((met, number)) => (code, entry) = (met, Some(number)),
+                ControlFlow::Break(next) => return next,
             }
         }
     }
 
     /// Interprets on, outside of native code, until it can be entered again.
-    fn away(&mut self, code: Arc<NativeCode>, reason: LeaveReason) -> Next {
+    fn away(&mut self, code: Arc<NativeCode>, reason: LeaveReason) -> Back {
         self.activation.leaves += 1;
         let is_final = matches!(reason, LeaveReason::Gas | LeaveReason::Stack | LeaveReason::Invalid | LeaveReason::Revert);
         let is_often = self.activation.leaves >= LEAVES_MAX && !self.tiers.config.force_leaves;
@@ -259,7 +264,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
                 self.deltas.interpreted[Interpreted::Left as usize] += 1;
             }
             let action = self.interpret();
-            return self.end(Running::Native(code), action);
+            return ControlFlow::Break(self.end(Running::Native(code), action));
         }
         let Some(owner) = code.owner().filter(|_| code.is_region()) else {
             let end =
@@ -284,11 +289,11 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         self.back(end, Running::Native(code))
     }
 
-    fn back(&mut self, end: Result<Met, InterpreterAction>, running: Running) -> Next {
+    fn back(&mut self, end: Result<Met, InterpreterAction>, running: Running) -> Back {
         match end {
-            Ok(Met::Entry(code, number)) => self.native_from(code, number),
-            Ok(Met::Warm) => ControlFlow::Continue(running),
-            Err(action) => self.end(running, action),
+            Ok(Met::Entry(code, number)) => ControlFlow::Continue((code, number)),
+            Ok(Met::Warm) => ControlFlow::Break(ControlFlow::Continue(running)),
+            Err(action) => ControlFlow::Break(self.end(running, action)),
         }
     }
 

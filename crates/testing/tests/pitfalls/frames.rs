@@ -3,7 +3,7 @@
 //! in   contracts that call and create, back and forth
 //! out  the interpreter's results; code that is there as long as a frame can go on in it
 
-use crate::{assembly::assemble, case, check, input, runtime};
+use crate::{assembly::assemble, case, check, check_in, input, runtime};
 use alloy_evm::{EthEvmFactory, Evm, EvmFactory};
 use alloy_primitives::{Address, B256, U256};
 use hotevm::{HotEvmFactory, Instructions, Optimisation, Runtime, native_available};
@@ -12,7 +12,7 @@ use hotevm_testing::{
         database::{ReadFailure, RecordingDatabase},
         run::{environment, transaction},
     },
-    generate::case::GasLimit,
+    generate::case::{GasLimit, Input},
 };
 use revm::{
     Database, bytecode::Bytecode, context_interface::result::ExecutionResult, primitives::hardfork::SpecId, state::AccountInfo,
@@ -64,7 +64,7 @@ fn pitfall_31_a_frame_goes_on_in_its_own_code() {
 const DEEP: &str = "0x20 0 0 0 0 ADDRESS GAS CALL POP 0 MLOAD 1 ADD 0 MSTORE 0x20 0 RETURN";
 /// Enough that a 64th kept back 1,024 times over leaves some.
 const DEEP_GAS: u64 = 1 << 39;
-/// Bytes of a thread's stack: less than 1,024 nested native runs would take.
+/// Bytes of a thread's stack: less than 1,024 nested native runs would take, or 20,000 turns.
 const STACK_BYTES: usize = 512 << 10;
 
 #[test]
@@ -91,6 +91,22 @@ fn pitfall_33_calls_1024_deep_do_not_nest_on_the_host() {
     let ExecutionResult::Success { output, .. } = found.result else { panic!("{:?}", found.result) };
     assert_eq!(U256::from_be_slice(output.data()), U256::from(1025));
     assert_eq!(runtime.statistics().native_frames, if native_available() { 1025 } else { 0 });
+}
+
+#[test]
+fn pitfall_33_turns_of_native_code_and_interpreter_do_not_nest_on_the_host() {
+    // Every instruction of the loop leaves, and every round comes back at the JUMPDEST.
+    let code = assemble("20000 :loop 1 SWAP1 SUB DUP1 @loop JUMPI 0 MSTORE 0x20 0 RETURN");
+    let case = case(SpecId::OSAKA, &[code], vec![Input { leave_mask: u64::MAX, ..input([], GasLimit::Exact(2_000_000)) }]);
+    let runtime = runtime(Optimisation::Fast, true);
+    let agreement = thread::scope(|scope| {
+        let run = || check_in(&case, &environment(&case), &runtime);
+        let small = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, run).expect("a thread");
+        small.join().expect("no overflow and no panic")
+    });
+    assert_eq!(agreement.successes, agreement.executions);
+    let runs = runtime.statistics().native_runs;
+    assert!(!native_available() || runs > 20_000, "{runs} runs");
 }
 
 /// A database that, when it is asked for an account, gives up what was put into it.
