@@ -16,6 +16,9 @@ test: install-llvm
 test-full: export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS = true
 test-full: install-llvm
 	$(CARGO) test --workspace --release --features full --target-dir target/full
+	$(CARGO) test -p hotevm --release --features loom --lib models --target-dir target/full
+	scripts/check-memory valgrind
+	scripts/check-memory address
 
 replay: install-llvm
 	$(CARGO) run --release --quiet -p hotevm-cli -- replay

@@ -14,7 +14,7 @@ use crate::{
     trace::Window,
 };
 use alloy_evm::{EthEvmFactory, EvmFactory};
-use hotevm::{Config, HotEvmFactory, Runtime, Statistics};
+use hotevm::{Config, ContractReport, HotEvmFactory, Preset, Runtime, Statistics, Tuning};
 use revm::{
     context::{
         BlockEnv, TxEnv,
@@ -87,6 +87,12 @@ pub trait Engine: Send + Sync {
     /// The runtime's counters; none where no runtime is involved.
     fn statistics(&self) -> Option<Statistics>;
 
+    /// What the runtime knows of contracts, the hottest first; nothing where no runtime is involved.
+    fn contracts(&self) -> Vec<ContractReport>;
+
+    /// Whether the runtime takes the time of contracts.
+    fn time_contracts(&self, is_timed: bool);
+
     /// Waits until nothing is compiled in the background; false if that took too long.
     fn settle(&self, timeout: Duration) -> bool;
 
@@ -127,6 +133,16 @@ impl<F: Factory> Engine for FactoryEngine<F> {
 
     fn statistics(&self) -> Option<Statistics> {
         self.runtime.as_ref().map(Runtime::statistics)
+    }
+
+    fn contracts(&self) -> Vec<ContractReport> {
+        self.runtime.as_ref().map(Runtime::report).unwrap_or_default()
+    }
+
+    fn time_contracts(&self, is_timed: bool) {
+        if let Some(runtime) = &self.runtime {
+            runtime.time_contracts(is_timed);
+        }
     }
 
     fn settle(&self, timeout: Duration) -> bool {
@@ -188,6 +204,15 @@ pub fn interpreter() -> Box<dyn Engine> {
 /// An engine over any factory, reported as `mode`; it has no counters.
 pub fn with_factory(mode: Mode, factory: impl Factory) -> Box<dyn Engine> {
     Box::new(FactoryEngine { mode, factory, runtime: None })
+}
+
+/// The engine of mode `tiered` in which contracts get warm at once and stay so: it interprets, and can tell how fast.
+///
+/// # Errors
+/// When its runtime cannot be set up.
+pub fn interpreting() -> Result<Box<dyn Engine>, Error> {
+    let tuning = Tuning { warm_gas: 1, watched_frames_max: 0, eagerness: f64::INFINITY, ..Tuning::preset(Preset::Production) };
+    hot(Mode::Tiered, &Config { tuning, ..Config::preset(Preset::Production) })
 }
 
 fn hot(mode: Mode, config: &Config) -> Result<Box<dyn Engine>, Error> {

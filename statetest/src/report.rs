@@ -165,6 +165,62 @@ pub struct ReplayTotal {
     pub code_bytes: u64,
     /// Sum of the mismatches.
     pub mismatches: u64,
+    /// How it went, round by round.
+    pub rounds: Vec<ReplayRound>,
+    /// What the mode's runtime knows of contracts, the hottest first.
+    pub contracts: Vec<ReplayContract>,
+}
+
+/// One round of a mode over all runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReplayRound {
+    /// Time of the round.
+    pub ms: f64,
+    /// Time of this round and all before it.
+    pub cumulative_ms: f64,
+    /// The median of the interpreter's rounds over this one; null without mode `interpreter`.
+    pub speedup: Option<f64>,
+    /// Gas charged while native code runs, over gas charged in eligible frames.
+    pub native_gas_share: Option<f64>,
+    /// Codes compiled by the end of the round.
+    pub compiled: u64,
+    /// CPU time of compiling by the end of the round.
+    pub compile_cpu_ms: f64,
+    /// Bytes of native code made by the end of the round.
+    pub code_bytes: u64,
+}
+
+/// A code under a configuration, as a runtime knows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReplayContract {
+    /// Hash of the code.
+    pub code_hash: String,
+    /// Fork of the configuration.
+    pub fork: String,
+    /// How far it has come.
+    pub stage: &'static str,
+    /// Gas charged while native code ran.
+    pub native_gas: u64,
+    /// Gas spent in the interpreter since the code was last without native code.
+    pub interpreted_gas: u64,
+    /// Native speed, in millions of gas a second; null where it was not measured.
+    pub native_mgas_per_s: Option<f64>,
+    /// The interpreter's speed on the same code; null where it was not measured.
+    pub interpreted_mgas_per_s: Option<f64>,
+    /// Native speed over the interpreter's.
+    pub speedup: Option<f64>,
+    /// Leaves out of compiled regions.
+    pub leaves: u64,
+    /// Blocks that were seen to run.
+    pub blocks: u32,
+    /// Compilations.
+    pub compilations: u32,
+    /// CPU time of all of them.
+    pub compile_cpu_ms: f64,
+    /// Bytes of native code in place.
+    pub code_bytes: u64,
+    /// Why it is rejected, if it is.
+    pub rejection: Option<String>,
 }
 
 impl TestReport {

@@ -13,7 +13,11 @@ use hotevm::{
     store::{ArtifactStore, Count, DEFAULT_BUDGET_BYTES, DEFAULT_DIRECTORY, LocalConfig, LocalStore},
 };
 use serde_json::{Value, json};
-use std::{ops::ControlFlow, path::PathBuf, sync::Arc};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Version of the reports; fields are only added.
 const SCHEMA: u32 = 1;
@@ -23,9 +27,9 @@ const BYTES_PER_MIB: u64 = 1 << 20;
 /// Where artifacts are.
 #[derive(Debug, Args)]
 pub(crate) struct Store {
-    /// Folder of the artifacts.
-    #[arg(long = "store", value_name = "DIR", default_value = DEFAULT_DIRECTORY)]
-    directory: PathBuf,
+    /// Folder of the artifacts (default: artifacts). Mode tiered keeps its code only where a folder is named.
+    #[arg(long = "store", value_name = "DIR")]
+    directory: Option<PathBuf>,
     /// Take a folder that other users may write to; whoever can, can run code in this process.
     #[arg(long)]
     allow_others: bool,
@@ -37,9 +41,15 @@ pub(crate) struct Store {
 impl Store {
     /// Opens it.
     pub(crate) fn open(&self) -> eyre::Result<LocalStore> {
+        let directory = self.directory.as_deref().unwrap_or(Path::new(DEFAULT_DIRECTORY));
         let budget_bytes = self.budget_mib.saturating_mul(BYTES_PER_MIB);
-        let config = LocalConfig { budget_bytes, allow_others: self.allow_others, ..LocalConfig::new(&self.directory) };
+        let config = LocalConfig { budget_bytes, allow_others: self.allow_others, ..LocalConfig::new(directory) };
         LocalStore::open(config).wrap_err("--store")
+    }
+
+    /// Whether a folder was named.
+    pub(crate) fn is_named(&self) -> bool {
+        self.directory.is_some()
     }
 
     /// Opens it for a runtime.

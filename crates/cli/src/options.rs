@@ -12,7 +12,11 @@ use std::{
     fs::File,
     io::BufWriter,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+/// How long a store may take for what was compiled.
+const STORE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How to execute.
 #[derive(Debug, Args)]
@@ -69,8 +73,9 @@ impl Execution {
                 modes.push(*mode);
             }
         }
-        let store = if modes.contains(&Mode::Aot) { Some(self.store.shared()?) } else { None };
-        let config = |mode| Config { store: store.clone().filter(|_| mode == Mode::Aot), ..self.config(mode) };
+        let keeps = |mode: &Mode| *mode == Mode::Aot || *mode == Mode::Tiered && self.store.is_named();
+        let store = if modes.iter().any(keeps) { Some(self.store.shared()?) } else { None };
+        let config = |mode| Config { store: store.clone().filter(|_| keeps(&mode)), ..self.config(mode) };
         Ok(modes.into_iter().map(|mode| mode::engine(mode, &config(mode))).collect::<Result<_, _>>()?)
     }
 
@@ -82,6 +87,13 @@ impl Execution {
             dump_dir: self.dump.clone(),
             ..Config::preset(self.preset.filter(|_| mode == Mode::Tiered).unwrap_or(usual))
         }
+    }
+}
+
+/// Waits until the stores of all modes have what was compiled.
+pub(crate) fn finish(engines: &[Box<dyn Engine>]) {
+    for engine in engines.iter().filter(|engine| !engine.settle(STORE_TIMEOUT)) {
+        eprintln!("hotevm: mode {}: the store did not take all code in time", engine.mode());
     }
 }
 

@@ -1,7 +1,9 @@
 //! `hotevm replay`: blocks and contracts, timed in several modes.
 //!
 //! in   files and folders, or nothing for the embedded sample chain
-//! out  a line per block or contract, totals, differences between modes
+//! out  a line per block or contract, totals, growth round by round, differences between modes; a page, if one is wanted
+
+mod html;
 
 use crate::{
     options::{self, Execution, Selection},
@@ -13,11 +15,12 @@ use hotevm_statetest::{
     Error, Mode, fixture, fork,
     mode::Engine,
     replay::{self, Plan, Run},
-    report::{ReplayMode, ReplayReport, ReplayRun},
+    report::{ReplayMode, ReplayReport, ReplayRound, ReplayRun},
     sample,
     trace::Window,
 };
 use std::{
+    fs,
     io::{self, Write},
     path::PathBuf,
 };
@@ -41,6 +44,9 @@ pub(crate) struct Arguments {
     /// Wait between rounds until nothing is compiled in the background.
     #[arg(long)]
     settle: bool,
+    /// Write a page with the growth round by round and the speed of each contract to this file.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Threads; replay measures on one, so any other number is refused.
     #[arg(short = 'j', long = "jobs", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1))]
     jobs: Option<u32>,
@@ -63,12 +69,17 @@ pub(crate) fn run(arguments: &Arguments) -> eyre::Result<bool> {
         rounds: arguments.rounds as usize,
         cold_caches: arguments.cold_caches,
         settle: arguments.settle,
+        contracts: arguments.html.is_some(),
         progress: &|done, total| progress.done(done, total),
     };
     let measured = replay::measure(&runs, &engines, &plan)?;
     drop(progress);
+    options::finish(&engines);
     print(&measured.report, measured.explanation.as_deref())?;
     options::write_json(selection.json.as_deref(), &measured.report)?;
+    if let Some(path) = &arguments.html {
+        fs::write(path, html::page(&measured.report)).map_err(|error| eyre::eyre!("{}: {error}", path.display()))?;
+    }
     Ok(measured.report.held())
 }
 
@@ -110,10 +121,28 @@ fn print(report: &ReplayReport, explanation: Option<&str>) -> io::Result<()> {
         }
         writeln!(out)?;
     }
+    if let Some(total) = report.total.get(Mode::Tiered.name()) {
+        print_growth(&mut out, &total.rounds)?;
+    }
     if let Some(explanation) = explanation {
         writeln!(out, "first difference between modes: {explanation}")?;
     }
     out.flush()
+}
+
+/// Prints what mode `tiered` had done by the end of each round.
+fn print_growth(out: &mut impl Write, rounds: &[ReplayRound]) -> io::Result<()> {
+    writeln!(
+        out,
+        "{:<12} {:>10} {:>8} {:>8} {:>9} {:>14} {:>11}",
+        "tiered round", "ms", "speedup", "native", "compiled", "compile cpu ms", "code bytes"
+    )?;
+    for (index, round) in rounds.iter().enumerate() {
+        let (speedup, native) = (optional(round.speedup, 2), optional(round.native_gas_share, 4));
+        write!(out, "{:<12} {:>10.3} {speedup:>8} {native:>8}", index + 1, round.ms)?;
+        writeln!(out, " {:>9} {:>14.1} {:>11}", round.compiled, round.compile_cpu_ms, round.code_bytes)?;
+    }
+    Ok(())
 }
 
 fn print_run(out: &mut impl Write, run: &ReplayRun) -> io::Result<()> {

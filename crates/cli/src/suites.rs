@@ -53,6 +53,7 @@ pub(crate) fn run(arguments: &Arguments, suite: Suite) -> eyre::Result<bool> {
     let done = |done, total| progress.done(done, total);
     let (report, explanation) = suite(&files, &engines, &settings, &Skip::table()?, &done)?;
     drop(progress);
+    options::finish(&engines);
     outcome::print(&report, explanation.as_deref())?;
     options::write_json(selection.json.as_deref(), &report)?;
     Ok(report.held())

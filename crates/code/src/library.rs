@@ -1,7 +1,7 @@
 //! Shared objects in memory: the only file of this crate that asks the system's loader for anything.
 //!
 //! in   a [`SharedObject`], which was checked when it was made
-//! out  a [`Library`]: the image mapped readable and executable, unmapped when this is dropped
+//! out  a [`Library`]: the image as the loader mapped it, to be copied; unmapped when this is dropped
 //!
 //! B1  The loader sees a sealed in-memory file that holds exactly the checked bytes: nobody can write to it, and it cannot be cut short
 //!     under a mapping. No file is made that has a name.
@@ -38,19 +38,14 @@ static PATHS: AtomicU64 = AtomicU64::new(0);
 /// The first glibc that leaves a read-only dynamic section alone (B5).
 const GLIBC_MIN: (u32, u32) = (2, 35);
 
-/// A loaded shared object.
+/// A loaded shared object; dropping it closes it.
 #[derive(Debug)]
 pub(crate) struct Library {
-    /// Gone once the object is closed.
-    handle: Option<Handle>,
     image: NonNull<u8>,
     len: usize,
+    /// Keeps the image mapped.
+    _handle: Handle,
 }
-
-// SAFETY: the loader's handles may be used and closed on any thread; the mapping belongs to the handle and is never written.
-unsafe impl Send for Library {}
-// SAFETY: through `&Library` the image can only be read, and nobody can write it (B1).
-unsafe impl Sync for Library {}
 
 impl Library {
     /// Loads a shared object.
@@ -67,33 +62,16 @@ impl Library {
         let code = &object.artifact().code;
         let image = NonNull::new(entry.cast::<u8>().wrapping_sub(code.entry_offset as usize));
         let image = image.filter(|image| is_mapped_from(&path, *image, object)).ok_or(MemoryError::LoaderMistaken)?;
-        let library = Library { handle: Some(handle), image, len: code.bytes.len() };
+        let library = Library { image, len: code.bytes.len(), _handle: handle };
         // The file's descriptor may go now: the mapping holds the file.
         if library.image() == code.bytes { Ok(library) } else { Err(MemoryError::LoaderMistaken) }
     }
 
     /// The mapped image.
     pub(crate) fn image(&self) -> &[u8] {
-        let len = if self.handle.is_some() { self.len } else { 0 };
         // SAFETY: the loader mapped the object that it named as this path's (B3), whose second segment starts here and is `len` bytes
-        // long; it is readable, never written (B1), and mapped while the handle is open.
-        unsafe { slice::from_raw_parts(self.image.as_ptr(), len) }
-    }
-
-    /// The first byte of the image.
-    pub(crate) fn base(&self) -> NonNull<u8> {
-        self.image
-    }
-
-    /// Unmaps the object; false if the loader refused, in which case it stays mapped.
-    pub(crate) fn close(&mut self) -> bool {
-        self.handle.take().is_none_or(|handle| handle.close().is_ok())
-    }
-}
-
-impl Drop for Library {
-    fn drop(&mut self) {
-        self.close();
+        // long; it is readable, never written (B1), and mapped while the handle lives.
+        unsafe { slice::from_raw_parts(self.image.as_ptr(), self.len) }
     }
 }
 

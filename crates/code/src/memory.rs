@@ -4,8 +4,9 @@
 //! out  [`Executable`], to be shared in an `Arc`; its last drop unmaps it
 //!
 //! Concepts. A [`CodeMemory`] is a cheap handle to one count and one limit; all its clones share them. A [`Writable`] becomes an
-//! [`Executable`] by value, so that nobody is left who could write. Bytes are counted in whole pages. A shared object is never writable:
-//! the system maps it from a sealed file. All of that file counts, since all of it is kept in memory.
+//! [`Executable`] by value, so that nobody is left who could write. Bytes are counted in whole pages. A shared object is mapped by the
+//! system's loader from a sealed file, compared, copied to pages beside other code, and closed: code on pages of the loader, here one and
+//! there one, runs slower, and the loader walks over all that is open whenever it opens one more.
 //!
 //! C1  `mapped_bytes` grows by compare-and-swap before the system is asked, and never above `limit_bytes`; whoever is refused has mapped
 //!     nothing. It shrinks after the pages are gone. (If the system refuses to unmap, the bytes stay counted: they are still there.)
@@ -18,6 +19,7 @@
 
 use std::{io, ops::Range, ptr::NonNull};
 
+use hotevm_abi::CodeObject;
 use thiserror::Error;
 
 use crate::{
@@ -148,7 +150,7 @@ impl CodeMemory {
     pub fn writable(&self, len: usize) -> Result<Writable, MemoryError> {
         let reservation = self.reserve(len)?;
         let pages = self.pages(reservation.bytes).map_err(MemoryError::MapRefused)?;
-        Ok(Writable { code: Code { home: Home::Pages(pages), reservation }, len })
+        Ok(Writable { code: Code { pages, reservation }, len })
     }
 
     /// Pages beside other code (C3); by themselves where that cannot be had.
@@ -170,17 +172,15 @@ impl CodeMemory {
         Reservation::new(account, map_len.ok_or(MemoryError::Length { len })?)
     }
 
-    /// Has the system map a shared object.
+    /// Has the system's loader map a shared object, and copies the code from there (C3).
     pub fn load_shared_object(&self, object: &SharedObject) -> Result<Executable, MemoryError> {
         let code = &object.artifact().code;
         let machine = Machine::from_elf(code.machine).ok_or(MemoryError::Image(ImageError::Machine(code.machine)))?;
         if Machine::host() != Some(machine) {
             return Err(MemoryError::Machine { machine });
         }
-        let reservation = self.reserve(object.bytes().len())?;
-        let (len, entry_offset) = (code.bytes.len(), code.entry_offset as usize);
         let library = Library::load(object)?;
-        Ok(Executable { code: Code { home: Home::Library(library), reservation }, len, entry_offset })
+        self.copy(library.image(), Figures::of(code, machine))
     }
 
     /// Copies an image to fresh pages and makes them executable.
@@ -189,10 +189,16 @@ impl CodeMemory {
         if Machine::host() != Some(image.machine) {
             return Err(MemoryError::Machine { machine: image.machine });
         }
-        let mut writable = self.writable(image.bytes.len())?;
-        // An image asks for at most a page's alignment (checked above), and mappings start on pages.
-        writable.bytes_mut().copy_from_slice(&image.bytes);
-        writable.into_executable(image.entry_offset)
+        let Image { text_len, entry_offset, alignment, machine, .. } = *image;
+        self.copy(&image.bytes, Figures { text_len, entry_offset, alignment, machine })
+    }
+
+    /// Code on pages of this memory. An image asks for at most a page's alignment (its law M2), and these start on pages.
+    fn copy(&self, bytes: &[u8], figures: Figures) -> Result<Executable, MemoryError> {
+        let mut writable = self.writable(bytes.len())?;
+        writable.bytes_mut().copy_from_slice(bytes);
+        let executable = writable.into_executable(figures.entry_offset)?;
+        Ok(Executable { figures: Some(figures), ..executable })
     }
 }
 
@@ -221,45 +227,16 @@ impl Drop for Reservation {
     }
 }
 
-/// Where code lies.
-#[derive(Debug)]
-enum Home {
-    /// Pages of its own.
-    Pages(Pages),
-    /// A shared object that the system mapped.
-    Library(Library),
-}
-
 /// Code together with its place in the count.
 #[derive(Debug)]
 struct Code {
-    home: Home,
+    pages: Pages,
     reservation: Reservation,
-}
-
-impl Code {
-    fn base(&self) -> NonNull<u8> {
-        match &self.home {
-            Home::Pages(pages) => pages.base(),
-            Home::Library(library) => library.base(),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match &self.home {
-            Home::Pages(pages) => pages.bytes(),
-            Home::Library(library) => library.image(),
-        }
-    }
 }
 
 impl Drop for Code {
     fn drop(&mut self) {
-        let is_gone = match &mut self.home {
-            Home::Pages(pages) => pages.unmap(),
-            Home::Library(library) => library.close(),
-        };
-        if !is_gone {
+        if !self.pages.unmap() {
             self.reservation.bytes = 0;
         }
     }
@@ -275,8 +252,7 @@ pub struct Writable {
 impl Writable {
     /// The bytes to fill, zero at first.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        let Home::Pages(pages) = &mut self.code.home else { return &mut [] };
-        pages.bytes_mut().get_mut(..self.len).unwrap_or_default()
+        self.code.pages.bytes_mut().get_mut(..self.len).unwrap_or_default()
     }
 
     /// Gives up writing for executing. On failure the memory is gone.
@@ -284,10 +260,25 @@ impl Writable {
         if entry_offset >= self.len {
             return Err(MemoryError::Entry { entry_offset, len: self.len });
         }
-        if let Home::Pages(pages) = &mut self.code.home {
-            pages.protect().map_err(MemoryError::ProtectRefused)?;
-        }
-        Ok(Executable { code: self.code, len: self.len, entry_offset })
+        self.code.pages.protect().map_err(MemoryError::ProtectRefused)?;
+        Ok(Executable { code: self.code, len: self.len, entry_offset, figures: None })
+    }
+}
+
+/// What an image says of itself besides its bytes.
+#[derive(Clone, Copy, Debug)]
+struct Figures {
+    text_len: usize,
+    entry_offset: usize,
+    alignment: usize,
+    machine: Machine,
+}
+
+impl Figures {
+    fn of(code: &CodeObject, machine: Machine) -> Figures {
+        let [text_len, entry_offset, alignment] =
+            [code.text_len, code.entry_offset, code.alignment].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+        Figures { text_len, entry_offset, alignment, machine }
     }
 }
 
@@ -297,24 +288,32 @@ pub struct Executable {
     code: Code,
     len: usize,
     entry_offset: usize,
+    /// None for bytes that came from no image.
+    figures: Option<Figures>,
 }
 
 impl Executable {
     /// The entry function. Valid while this value lives (C2).
     pub fn entry_pointer(&self) -> NonNull<u8> {
-        let address = self.code.base().addr().saturating_add(self.entry_offset);
-        self.code.base().with_addr(address)
+        let address = self.code.pages.base().addr().saturating_add(self.entry_offset);
+        self.code.pages.base().with_addr(address)
     }
 
     /// Where the code lies in this process.
     pub fn addresses(&self) -> Range<usize> {
-        let start = self.code.base().addr().get();
+        let start = self.code.pages.base().addr().get();
         start..start + self.len
     }
 
     /// The code's bytes.
     pub fn bytes(&self) -> &[u8] {
-        self.code.bytes().get(..self.len).unwrap_or_default()
+        self.code.pages.bytes().get(..self.len).unwrap_or_default()
+    }
+
+    /// The image it was loaded from, again; none for bytes that came from no image.
+    pub fn image(&self) -> Option<Image> {
+        let Figures { text_len, entry_offset, alignment, machine } = self.figures?;
+        Some(Image { bytes: self.bytes().to_vec(), text_len, entry_offset, alignment, machine, sections: Vec::new() })
     }
 
     /// Bytes that this code takes, in whole pages.

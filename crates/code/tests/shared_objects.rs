@@ -9,7 +9,7 @@
 mod made;
 
 use hotevm_abi::Refusal;
-use hotevm_code::{CodeMemory, Image, Machine, MemoryError, SharedObject, WriteError, claimed_key, link};
+use hotevm_code::{CodeMemory, Executable, Image, Machine, MemoryError, SharedObject, WriteError, claimed_key, link};
 #[cfg(target_arch = "x86_64")]
 use made::run::call;
 use made::{ENTRY, TABLE, artifact::artifact, table_object};
@@ -45,11 +45,34 @@ fn code_runs_and_is_counted() {
     }
     assert_eq!(code.bytes(), object.artifact().code.bytes);
     assert_eq!(memory.mapped_bytes(), code.mapped_bytes());
-    assert!(code.mapped_bytes() >= object.bytes().len());
+    assert!(code.mapped_bytes() >= code.bytes().len());
+    assert_eq!(code.image(), Some(object.image()));
     drop(code);
     assert_eq!(memory.mapped_bytes(), 0);
-    let small = CodeMemory::new(object.bytes().len() / 2);
+    let small = CodeMemory::new(0);
     assert!(matches!(small.load_shared_object(&object), Err(MemoryError::LimitReached { .. })));
+}
+
+/// What stays is a copy beside other code, right wherever it lies; the loader's mapping is gone.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn code_lies_side_by_side_and_the_file_is_closed() {
+    let memory = CodeMemory::new(LIMIT_BYTES);
+    let codes: Vec<Executable> = (0..20).map(|_| memory.load_shared_object(&table()).unwrap()).collect();
+    for pair in codes.windows(2) {
+        let [left, right] = pair else { continue };
+        assert_eq!(left.addresses().start + left.mapped_bytes(), right.addresses().start);
+        assert_eq!((call(left, 1), call(right, 2)), (TABLE[1] + 1, TABLE[2] + 1));
+    }
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    for code in &codes {
+        let holds = |line: &&str| {
+            let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+            let [start, end] = [start, end].map(|digits| usize::from_str_radix(digits, 16).unwrap());
+            (start..end).contains(&code.addresses().start)
+        };
+        assert!(maps.lines().find(holds).is_some_and(|line| line.contains("r-xp") && !line.contains('/')), "{maps}");
+    }
 }
 
 /// The descriptor number that the next file gets.

@@ -10,7 +10,7 @@ use crate::{
     sync::{Arc, AtomicBool, AtomicU32, AtomicU64, OnceLock, Ordering, Weak},
     tiers::entry::{Entry, Tier},
 };
-use hotevm_abi::{EntryPoint, LeaveRow, NativeFn};
+use hotevm_abi::{ArtifactKey, CodeObject, EntryPoint, LeaveRow, NativeFn};
 use hotevm_code::Executable;
 use hotevm_ir::LeaveReason;
 use std::collections::HashMap;
@@ -19,12 +19,18 @@ use std::collections::HashMap;
 #[derive(Debug)]
 pub(crate) struct NativeCode {
     executable: Executable,
+    /// The entry at which a frame begins.
+    start: Option<EntryPoint>,
     /// Entry points other than the start, by pc.
     entries: Vec<EntryPoint>,
     leaves: Vec<LeaveRow>,
     pub(crate) tier: Tier,
     /// Blocks in the profile that it was made from.
     pub(crate) profile_blocks: u32,
+    /// Where the blocks of its region start; empty for a whole contract.
+    pub(crate) region: Vec<u32>,
+    /// CPU time of compiling it, here or elsewhere.
+    pub(crate) compile_cpu_ns: u64,
     /// EVM instructions that were compiled.
     pub(crate) instructions: usize,
     /// Bytes of machine code and constants.
@@ -48,22 +54,30 @@ pub(crate) struct Parts {
     pub(crate) leaves: Vec<LeaveRow>,
     pub(crate) instructions: usize,
     pub(crate) bytes: usize,
-    /// Whether it was compiled here, and not taken from a store.
-    pub(crate) is_compiled: bool,
+    /// Where the blocks of its region start; empty for a whole contract.
+    pub(crate) region: Vec<u32>,
+    /// CPU time of compiling it.
+    pub(crate) compile_cpu_ns: u64,
+    /// The artifact that it was taken from; none if it was compiled here.
+    pub(crate) stored: Option<ArtifactKey>,
 }
 
 impl NativeCode {
     /// Puts the parts together. The first entry is the start.
     pub(crate) fn new(mut parts: Parts, tier: Tier, profile_blocks: u32) -> Self {
+        let start = parts.entries.iter().find(|entry| entry.number == 0).copied();
         parts.entries.retain(|entry| entry.number != 0);
         debug_assert!(rows_behind_agree(&parts.leaves), "two different leave rows for one pc behind a host instruction (L1)");
         let sites = if tier == Tier::Whole { 0 } else { parts.leaves.len() };
         Self {
             executable: parts.executable,
+            start,
             entries: parts.entries,
             leaves: parts.leaves,
             tier,
             profile_blocks,
+            region: parts.region,
+            compile_cpu_ns: parts.compile_cpu_ns,
             instructions: parts.instructions,
             bytes: parts.bytes,
             owner: OnceLock::new(),
@@ -80,6 +94,12 @@ impl NativeCode {
         // SAFETY: the executable was linked from an object whose entry symbol has the type `NativeFn` (crate `llvm`, Z1), and is
         // mapped as long as `self` lives.
         unsafe { std::mem::transmute::<*mut u8, NativeFn>(pointer.as_ptr()) }
+    }
+
+    /// The code with its tables, as artifacts hold it; none if it came from no image.
+    pub(crate) fn object(&self) -> Option<CodeObject> {
+        let entries = self.start.into_iter().chain(self.entries.iter().copied()).collect();
+        self.executable.image()?.into_object(entries, self.leaves.clone()).ok()
     }
 
     /// The entry at a pc whose guards hold.

@@ -5,11 +5,20 @@
 //!
 //! Without the feature `llvm` nothing compiles; what no artifact store has is interpreted.
 
-use crate::{Config, code::Parts, configuration::Settings, sync::Arc, tiers::entry::Tier};
+#[cfg(feature = "llvm")]
+mod apart;
+
+use crate::{
+    Config,
+    code::{NativeCode, Parts},
+    configuration::Settings,
+    sync::Arc,
+    tiers::entry::{Entry, Tier},
+};
 use hotevm_abi::{EntryPoint, LeaveRow};
-use hotevm_code::{CodeMemory, Image};
+use hotevm_code::{CodeMemory, Image, SharedObject};
 use revm::primitives::Bytes;
-use std::fmt;
+use std::{cell::Cell, fmt, time::Duration};
 
 /// Why code stays interpreted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +44,12 @@ pub enum Rejection {
     /// LLVM made no object.
     #[error("back end: {0}")]
     Back(String),
+    /// LLVM met an error that it cannot go on after.
+    #[error("fatal error of LLVM: {0}")]
+    Fatal(String),
+    /// So many fatal errors of LLVM happened that nothing is compiled any more.
+    #[error("compiling is off after too many fatal errors of LLVM")]
+    CompilingOff,
     /// The object was refused.
     #[error("linking: {0}")]
     Link(String),
@@ -49,13 +64,12 @@ pub enum Rejection {
 impl Rejection {
     /// Whether trying again gives the same.
     pub(crate) const fn is_permanent(&self) -> bool {
-        matches!(self, Self::NoCompiler | Self::Denied | Self::Fork | Self::Middle(_))
+        matches!(self, Self::NoCompiler | Self::Denied | Self::Fork | Self::Middle(_) | Self::Fatal(_) | Self::CompilingOff)
     }
 }
 
 /// What is to be compiled.
 #[derive(Debug)]
-#[cfg_attr(not(any(feature = "llvm", test)), expect(dead_code, reason = "without a compiler nobody reads all of it"))]
 pub(crate) struct Request<'a> {
     pub(crate) bytecode: &'a Bytes,
     pub(crate) settings: &'a Settings,
@@ -63,7 +77,18 @@ pub(crate) struct Request<'a> {
     /// Where the blocks of the region start; none means all blocks.
     pub(crate) region: Option<Vec<u32>>,
     /// Where the blocks start that were seen to run; none where nothing is known.
+    #[cfg_attr(not(any(feature = "llvm", test)), expect(dead_code, reason = "a hint for a compiler that is not there"))]
     pub(crate) likely: Option<Vec<u32>>,
+    pub(crate) config: &'a Config,
+    /// CPU time that was spent on it in threads of the compiler; added to by the compiler.
+    pub(crate) cpu_apart: Cell<Duration>,
+}
+
+/// What is to be kept in a store.
+#[derive(Debug)]
+pub(crate) struct Kept<'a> {
+    pub(crate) entry: &'a Entry,
+    pub(crate) code: &'a NativeCode,
     pub(crate) config: &'a Config,
 }
 
@@ -72,8 +97,17 @@ pub(crate) trait Compile: fmt::Debug + Send + Sync {
     /// Whether it can compile at all.
     fn is_available(&self) -> bool;
 
+    /// Whether there may be code to run, compiled here or elsewhere.
+    fn can_run(&self) -> bool;
+
     /// Compiles; may panic, which rejects the code.
     fn compile(&self, request: &Request<'_>) -> Result<Parts, Rejection>;
+
+    /// What a store keeps of code that this compiler made.
+    fn keep(&self, kept: &Kept<'_>) -> Result<SharedObject, Rejection>;
+
+    /// Maps the code of an artifact that was checked.
+    fn take(&self, object: SharedObject) -> Result<Parts, Rejection>;
 
     /// Bytes of executable memory mapped now.
     fn mapped_bytes(&self) -> usize;
@@ -83,8 +117,11 @@ pub(crate) trait Compile: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Compiler {
     pub(crate) memory: CodeMemory,
+    has_store: bool,
     #[cfg(feature = "llvm")]
     target: hotevm_llvm::Target,
+    #[cfg(feature = "llvm")]
+    apart: apart::Apart,
 }
 
 impl Compiler {
@@ -92,11 +129,14 @@ impl Compiler {
     pub(crate) fn new(config: &Config) -> eyre::Result<Self> {
         Ok(Self {
             memory: CodeMemory::new(config.code_memory_bytes_max),
+            has_store: config.store.is_some(),
             #[cfg(feature = "llvm")]
             target: match &config.target_cpu {
                 Some(name) => hotevm_llvm::Target::cpu(name)?,
                 None => hotevm_llvm::Target::host(),
             },
+            #[cfg(feature = "llvm")]
+            apart: apart::Apart::default(),
         })
     }
 
@@ -122,20 +162,26 @@ impl Compiler {
         ir_config.region.clone_from(&request.region);
         ir_config.likely.clone_from(&request.likely);
         let dump = config.dump_dir.is_some();
-        #[cfg_attr(not(feature = "planted-faults"), expect(unused_mut, reason = "only a planted fault changes the function"))]
-        let mut compiled = hotevm_ir::compile(bytecode, &ir_config, dump)?;
-        #[cfg(feature = "planted-faults")]
-        if let Some(fault) = config.planted_fault {
-            fault(&mut compiled.function);
-        }
+        let compiled = hotevm_ir::compile(bytecode, &ir_config, dump)?;
         let optimisation = match (request.tier, config.optimisation) {
             (_, crate::Optimisation::None) => hotevm_llvm::Optimisation::None,
             (Tier::Native1, _) | (_, crate::Optimisation::Fast) => hotevm_llvm::Optimisation::Fast,
             (Tier::Native2 | Tier::Whole, crate::Optimisation::Full) => hotevm_llvm::Optimisation::Full,
         };
-        let output =
-            hotevm_llvm::compile(&compiled.function, &self.target, optimisation, &ir_config.limits, ir_config.verify, dump)
-                .map_err(|error| Rejection::Back(error.to_string()))?;
+        let (function, target, limits, verify) = (compiled.function, self.target.clone(), ir_config.limits, ir_config.verify);
+        #[cfg(feature = "planted-faults")]
+        let fault = config.planted_fault;
+        #[cfg_attr(not(feature = "planted-faults"), expect(unused_mut, reason = "only a planted fault changes the function"))]
+        let (output, cpu) = self.apart.run(move || {
+            let mut function = function;
+            #[cfg(feature = "planted-faults")]
+            if let Some(fault) = fault {
+                fault(&mut function);
+            }
+            hotevm_llvm::compile(&function, &target, optimisation, &limits, verify, dump)
+        });
+        request.cpu_apart.set(request.cpu_apart.get() + cpu);
+        let output = output?.map_err(|error| Rejection::Back(error.to_string()))?;
         let image =
             hotevm_code::link(&output.object, hotevm_llvm::ENTRY_SYMBOL).map_err(|error| Rejection::Link(error.to_string()))?;
         let texts = compiled.dumps.into_iter().map(|(name, text)| (name, text.into_bytes()));
@@ -146,13 +192,23 @@ impl Compiler {
 
     /// Compiles and maps.
     fn load(&self, request: &Request<'_>) -> Result<Parts, Rejection> {
+        let start = cpu_time::ThreadTime::now();
         let Linked { image, entries, leaves, instructions, dumps } = self.link(request)?;
         let executable = self.memory.load(&image).map_err(|error| Rejection::Memory(error.to_string()))?;
         if let Some(directory) = &request.config.dump_dir {
             let layout = hotevm_code::layout_text(&image, Some(&executable)).into_bytes();
             dump_files(directory, request.bytecode, dumps.into_iter().chain([("70-layout.txt".to_owned(), layout)]));
         }
-        Ok(Parts { executable, entries, leaves, instructions, bytes: image.bytes.len(), is_compiled: true })
+        Ok(Parts {
+            executable,
+            entries,
+            leaves,
+            instructions,
+            bytes: image.bytes.len(),
+            region: request.region.clone().unwrap_or_default(),
+            compile_cpu_ns: start.elapsed().as_nanos() as u64,
+            stored: None,
+        })
     }
 }
 
@@ -161,15 +217,29 @@ impl Compile for Arc<Compiler> {
         crate::native_available()
     }
 
+    fn can_run(&self) -> bool {
+        crate::native_available() || self.has_store
+    }
+
     fn mapped_bytes(&self) -> usize {
         self.memory.mapped_bytes()
     }
 
     fn compile(&self, request: &Request<'_>) -> Result<Parts, Rejection> {
-        match &request.config.store {
-            Some(store) if request.tier == Tier::Whole => self.stored(store.as_ref(), request),
-            _ => self.load(request),
+        // A region is looked for at start alone: the very same one is not asked for twice.
+        let stored = request.config.store.as_ref().filter(|_| request.tier == Tier::Whole);
+        match stored.and_then(|store| self.stored(store.as_ref(), request)) {
+            Some(object) => self.take(object),
+            None => self.load(request),
         }
+    }
+
+    fn keep(&self, kept: &Kept<'_>) -> Result<SharedObject, Rejection> {
+        self.artifact_of(kept)
+    }
+
+    fn take(&self, object: SharedObject) -> Result<Parts, Rejection> {
+        self.parts(object)
     }
 }
 

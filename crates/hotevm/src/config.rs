@@ -151,7 +151,11 @@ tuning! {
     idle_s: u32 = 3600, 3600, 3600;
     /// Seconds before a rejected code is tried again; doubles with every rejection.
     retry_s: u32 = 60, 600, 1;
-    /// Seconds that shutting down waits for jobs that run.
+    /// Codes that wait to be written to the store.
+    store_queue_len_max: usize = 1 << 16, 1 << 16, 1 << 16;
+    /// Milliseconds before a store that failed is tried again; doubles up to 256 times as long.
+    store_retry_ms: u32 = 1000, 1000, 1000;
+    /// Seconds that shutting down waits for jobs that run, and then again for code that is being written to the store.
     shutdown_s: u32 = 5, 5, 5;
 }
 

@@ -13,6 +13,8 @@
 
 mod run;
 mod tables;
+#[cfg(all(test, not(feature = "loom")))]
+mod tests;
 
 use crate::{
     activation::{Activation, Activations, Running},
@@ -33,7 +35,6 @@ use revm::{
     context::{Cfg, ContextTr},
     handler::{EthFrame, FrameData},
     interpreter::{CallScheme, FrameInput, GasTable, Host, InstructionTable, InterpreterAction, interpreter::EthInterpreter},
-    primitives::Bytes,
 };
 use run::Run;
 use tables::{Tables, note_changes};
@@ -134,7 +135,7 @@ impl<CTX: ContextTr> Hook<CTX> {
         self.is_checked = true;
         let (spec, gas_params) = (context.cfg().spec().into(), context.cfg().gas_params());
         let mut custom = self.instructions.words();
-        let off = if !self.runtime.tiers.compiler.is_available() {
+        let off = if !self.runtime.tiers.compiler.can_run() {
             Some(Interpreted::Unavailable)
         } else {
             (!self.runtime.tiers.is_enabled()).then_some(Interpreted::Disabled)
@@ -256,7 +257,7 @@ impl<CTX: ContextTr> Hook<CTX> {
                 match tiers.find(key, || bytecode.original_bytes(), &prepared.configuration) {
                     Found::Nothing => Known::Nothing(made),
                     Found::HashMismatch => Known::HashMismatch,
-                    Found::Entry(entry) if !same_bytes(&entry.bytecode, bytecode.original_byte_slice()) => Known::HashMismatch,
+                    Found::Entry(entry) if !entry.holds(bytecode) => Known::HashMismatch,
                     Found::Entry(entry) => Known::Entry(entry),
                 }
             }
@@ -299,11 +300,6 @@ fn resolve(known: Known, start: impl FnOnce(&Arc<Entry>)) -> (Known, Result<Runn
             }
         }
     }
-}
-
-/// Whether two byte strings are the same; mostly they are the same in memory.
-fn same_bytes(one: &Bytes, other: &[u8]) -> bool {
-    std::ptr::eq(one.as_ptr(), other.as_ptr()) && one.len() == other.len() || **one == *other
 }
 
 impl Deltas {

@@ -25,16 +25,16 @@ mod sync;
 mod tiers;
 
 pub use alloy::{HotEthEvm, HotEvmFactory};
-pub use artifacts::{Preload, Preloaded, Taken};
+pub use artifacts::{Preload, Preloaded, Taken, writer::WriterCount};
 pub use compiler::Rejection;
 pub use config::{Config, Instructions, Optimisation, ParseError, Preset, Tuning};
 pub use evm::HotEvm;
 pub use hotevm_ir::Limits;
 pub use hotevm_store as store;
 pub use runtime::Runtime;
-pub use statistics::Statistics;
+pub use statistics::{Histogram, StatisticKind, StatisticRow, Statistics};
 pub use tiers::{
-    ContractReport,
+    ContractReport, Speed,
     entry::{Stage, Tier},
 };
 

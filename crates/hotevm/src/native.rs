@@ -149,7 +149,16 @@ mod tests {
         let image = Image::from_flat(bytes, 6, 0, 16, Machine::X86_64).unwrap();
         let executable = CodeMemory::new(1 << 16).load(&image).unwrap();
         NativeCode::new(
-            Parts { executable, entries: vec![], leaves, instructions: 1, bytes: 6, is_compiled: true },
+            Parts {
+                executable,
+                entries: vec![],
+                leaves,
+                instructions: 1,
+                bytes: 6,
+                region: vec![],
+                compile_cpu_ns: 0,
+                stored: None,
+            },
             Tier::Whole,
             0,
         )

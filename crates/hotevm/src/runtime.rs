@@ -18,7 +18,7 @@ use crate::{
     },
 };
 use revm::primitives::{B256, Bytes, hardfork::SpecId, keccak256};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A handle to the compiled code and the counters that EVMs share; cloning it is cheap.
 #[derive(Debug, Clone)]
@@ -70,6 +70,20 @@ impl Runtime {
         self.tiers.counters.snapshot()
     }
 
+    /// Hands what was counted since the last call to the recorder of the crate `metrics` that the process has installed; see
+    /// [`Statistics::ROWS`] for the names. Call it from time to time; it takes no lock that a frame needs.
+    #[cfg(feature = "metrics")]
+    pub fn export_metrics(&self) {
+        use crate::statistics::metrics;
+        let mut exported = crate::sync::lock(&self.tiers.exported);
+        if *exported == Statistics::default() {
+            metrics::describe();
+        }
+        let now = self.statistics();
+        metrics::export(&now.since(&exported));
+        *exported = now;
+    }
+
     /// Bytes of executable memory mapped now.
     pub fn mapped_bytes(&self) -> usize {
         self.tiers.compiler.mapped_bytes()
@@ -78,6 +92,12 @@ impl Runtime {
     /// What is known of every code that has an entry, the hottest first.
     pub fn report(&self) -> Vec<ContractReport> {
         self.tiers.report()
+    }
+
+    /// Whether to take the time of every run of a contract that has an entry, for [`ContractReport::speed`]. That reads the clock twice
+    /// a run, so it is off until asked for.
+    pub fn time_contracts(&self, is_timed: bool) {
+        self.tiers.is_timed.store(is_timed, Ordering::Relaxed);
     }
 
     /// What is known of a code, one row per configuration it was met under. Looking is no observation: it makes nothing hotter.
@@ -115,9 +135,19 @@ impl Runtime {
         self.tiers.stop(timeout)
     }
 
-    /// Waits until no job waits or runs, at most so long; false if that took too long.
+    /// Waits until no job waits or runs and all code that the store is to keep is written, at most so long; false if that took too long.
+    /// A store that fails is not waited for.
     pub fn settle(&self, timeout: Duration) -> bool {
-        self.tiers.queue().settle(timeout)
+        let start = Instant::now();
+        let left = || timeout.saturating_sub(start.elapsed());
+        // What is looked for in the store and not found becomes a job.
+        while self.tiers.queue().settle(left()) {
+            let is_written = self.tiers.writer.as_ref().is_none_or(|writer| writer.settle(left()));
+            if !is_written || self.tiers.queue().settle(Duration::ZERO) {
+                return is_written;
+            }
+        }
+        false
     }
 
     /// Compiles a contract as a whole, for a fork with stock gas costs, in the calling thread; does nothing where that was done
@@ -139,12 +169,7 @@ impl Runtime {
 
     /// Asks the workers to compile a contract for a tier, and does not wait.
     pub fn request(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions, tier: Tier) {
-        self.tiers.ask(&self.entry(bytecode, spec, instructions), tier);
-    }
-
-    /// Makes a contract known that will be used: its first frame is watched already.
-    pub fn prepare(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions) {
-        self.tiers.watch(&self.entry(bytecode, spec, instructions));
+        self.tiers.request(&self.entry(bytecode, spec, instructions), tier);
     }
 
     /// Takes the native code of a contract away; it goes on as watched, with the profile it has. False if it had none.
@@ -164,7 +189,7 @@ impl Runtime {
         self.tiers.clear();
     }
 
-    fn entry(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions) -> Arc<Entry> {
+    pub(crate) fn entry(&self, bytecode: &Bytes, spec: SpecId, instructions: Instructions) -> Arc<Entry> {
         let configuration = self.tiers.configurations.get(Settings::stock(spec, instructions.words()));
         self.tiers.entry((keccak256(bytecode), configuration.number), bytecode.clone(), &configuration)
     }

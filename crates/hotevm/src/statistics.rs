@@ -1,23 +1,37 @@
-//! Counters: one table, from which the shared atomics, the local deltas and the public snapshot are derived.
+//! Statistics: one table of counters and histograms, from which the shared atomics, the local deltas, the public snapshot, the
+//! exported metrics and the list in the documents are derived.
 //!
-//! in   deltas that each EVM gathers without atomics and hands over when a transaction ends
-//! out  [`Statistics`], monotone since the runtime was made
+//! in   deltas that each EVM gathers without atomics and hands over when a transaction ends; values that workers record
+//! out  [`Statistics`], monotone since the runtime was made; [`StatisticRow`]s; metrics, with the feature `metrics`
+//!
+//! C1  A thread that executes adds to plain numbers of its own. Histograms are recorded where a job ends, or code is taken away.
+
+mod histogram;
+#[cfg(feature = "metrics")]
+pub(crate) mod metrics;
+#[cfg(test)]
+mod tests;
+
+pub use histogram::Histogram;
 
 use crate::sync::{AtomicU64, Ordering};
+use histogram::Buckets;
 
 /// Declares an enum of rows with names, numbered in order.
 macro_rules! named_rows {
-    ($(#[$meta:meta])* $visibility:vis $type:ident { $($(#[$row:meta])* $variant:ident => $name:literal,)* }) => {
+    ($(#[$meta:meta])* $visibility:vis $type:ident { $($(#[doc = $meaning:literal])* $variant:ident => $name:literal,)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]
-        $visibility enum $type { $($(#[$row])* $variant,)* }
+        $visibility enum $type { $($(#[doc = $meaning])* $variant,)* }
 
         impl $type {
             /// Names, in order.
             pub const NAMES: [&'static str; [$($name),*].len()] = [$($name),*];
             /// Every row, in order.
             pub const ALL: [Self; Self::NAMES.len()] = [$(Self::$variant),*];
+            /// Number of rows.
+            pub const COUNT: usize = Self::ALL.len();
 
             /// The name that reports use.
             pub const fn name(self) -> &'static str {
@@ -61,29 +75,45 @@ named_rows! {
     }
 }
 
-impl Interpreted {
-    /// Number of reasons.
-    pub(crate) const COUNT: usize = Self::ALL.len();
+/// A row of the table: what a number is called and what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatisticRow {
+    /// The name of the field of [`Statistics`]; metrics are called `hotevm_` and this.
+    pub name: &'static str,
+    /// What is counted, or how a histogram's values are spread.
+    pub kind: StatisticKind,
+    /// What it says.
+    pub meaning: &'static str,
 }
 
-macro_rules! counters {
-    ($($(#[$meta:meta])* $name:ident,)*) => {
+/// What a row of the table holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatisticKind {
+    /// A number that only grows.
+    Counter,
+    /// Such a number for each of several reasons.
+    Reasons(&'static [&'static str]),
+    /// How often values came, by size.
+    Histogram,
+}
+
+macro_rules! statistics {
+    (
+        $($(#[doc = $meaning:literal])* $name:ident,)*
+        ; reasons: $($(#[doc = $reasons_meaning:literal])* $reasons:ident: $reason:ty,)*
+        ; histograms: $($(#[doc = $histogram_meaning:literal])* $histogram:ident,)*
+    ) => {
         /// Local deltas of one EVM.
-        #[derive(Debug, Clone, Default)]
+        #[derive(Debug, Clone)]
         pub(crate) struct Deltas {
             $(pub(crate) $name: u64,)*
-            pub(crate) leaves: [u64; hotevm_ir::LeaveReason::COUNT],
-            pub(crate) interpreted: [u64; Interpreted::COUNT],
+            $(pub(crate) $reasons: [u64; <$reason>::COUNT],)*
         }
 
         impl Deltas {
             /// Nothing counted.
             pub(crate) const fn empty() -> Self {
-                Self {
-                    $($name: 0,)*
-                    leaves: [0; hotevm_ir::LeaveReason::COUNT],
-                    interpreted: [0; Interpreted::COUNT],
-                }
+                Self { $($name: 0,)* $($reasons: [0; <$reason>::COUNT],)* }
             }
         }
 
@@ -92,52 +122,77 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: AtomicU64,)*
-            leaves: [AtomicU64; hotevm_ir::LeaveReason::COUNT],
-            interpreted: [AtomicU64; Interpreted::COUNT],
+            $($reasons: [AtomicU64; <$reason>::COUNT],)*
+            $(pub(crate) $histogram: Buckets,)*
         }
 
         /// A snapshot of the counters of a [`Runtime`](crate::Runtime).
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         pub struct Statistics {
-            $($(#[$meta])* pub $name: u64,)*
-            /// How often native code gave a frame back to the interpreter, by reason.
-            pub leaves: Vec<(&'static str, u64)>,
-            /// How often a frame was interpreted from its start, or on from a leave, by reason.
-            pub interpreted: Vec<(&'static str, u64)>,
+            $($(#[doc = $meaning])* pub $name: u64,)*
+            $($(#[doc = $reasons_meaning])* pub $reasons: Vec<(&'static str, u64)>,)*
+            $($(#[doc = $histogram_meaning])* pub $histogram: Histogram,)*
         }
 
         impl Counters {
             /// Adds what one EVM gathered.
             pub(crate) fn add(&self, deltas: &Deltas) {
                 $(if deltas.$name != 0 { self.$name.fetch_add(deltas.$name, Ordering::Relaxed); })*
-                add_each(&self.leaves, &deltas.leaves);
-                add_each(&self.interpreted, &deltas.interpreted);
+                $(add_each(&self.$reasons, &deltas.$reasons);)*
             }
 
             /// Reads all counters, one after the other.
             pub(crate) fn snapshot(&self) -> Statistics {
                 Statistics {
                     $($name: self.$name.load(Ordering::Relaxed),)*
-                    leaves: named(&hotevm_ir::LeaveReason::NAMES, &self.leaves),
-                    interpreted: named(&Interpreted::NAMES, &self.interpreted),
+                    $($reasons: named(&<$reason>::NAMES, &self.$reasons),)*
+                    $($histogram: self.$histogram.snapshot(),)*
                 }
             }
         }
 
         impl Statistics {
+            /// The table, in order.
+            pub const ROWS: &'static [StatisticRow] = &[
+                $(StatisticRow { name: stringify!($name), kind: StatisticKind::Counter, meaning: concat!($($meaning),*) },)*
+                $(StatisticRow {
+                    name: stringify!($reasons),
+                    kind: StatisticKind::Reasons(&<$reason>::NAMES),
+                    meaning: concat!($($reasons_meaning),*),
+                },)*
+                $(StatisticRow {
+                    name: stringify!($histogram),
+                    kind: StatisticKind::Histogram,
+                    meaning: concat!($($histogram_meaning),*),
+                },)*
+            ];
+
             /// What was added since an earlier snapshot of the same runtime.
             pub fn since(&self, earlier: &Self) -> Self {
                 Self {
                     $($name: self.$name.wrapping_sub(earlier.$name),)*
-                    leaves: subtract(&self.leaves, &earlier.leaves),
-                    interpreted: subtract(&self.interpreted, &earlier.interpreted),
+                    $($reasons: subtract(&self.$reasons, &earlier.$reasons),)*
+                    $($histogram: self.$histogram.since(&earlier.$histogram),)*
                 }
+            }
+
+            /// Shows every number to one of three functions, by name, in the order of [`Self::ROWS`].
+            #[cfg_attr(not(any(test, feature = "metrics")), expect(dead_code, reason = "only metrics and tests need it"))]
+            pub(crate) fn visit(
+                &self,
+                mut counter: impl FnMut(&'static str, u64),
+                mut reason: impl FnMut(&'static str, &'static str, u64),
+                mut histogram: impl FnMut(&'static str, &Histogram),
+            ) {
+                $(counter(stringify!($name), self.$name);)*
+                $(self.$reasons.iter().for_each(|(name, count)| reason(stringify!($reasons), name, *count));)*
+                $(histogram(stringify!($histogram), &self.$histogram);)*
             }
         }
     };
 }
 
-counters! {
+statistics! {
     /// Frames started.
     frames,
     /// Call frames of legacy code without an inspector.
@@ -190,6 +245,10 @@ counters! {
     retried,
     /// Panics of the compiler.
     panics,
+    /// Fatal errors of LLVM; each costs a thread, which stands still from then on.
+    fatal_errors,
+    /// Codes not compiled because too many fatal errors of LLVM had happened.
+    compiling_off,
     /// Jobs put into the queue.
     queued,
     /// Jobs not put into the queue because one for the same code waited there.
@@ -202,6 +261,20 @@ counters! {
     entries_full,
     /// Codes that were not watched because profiles took too many bytes.
     profiles_full,
+    ; reasons:
+    /// How often native code gave a frame back to the interpreter, by reason.
+    leaves: hotevm_ir::LeaveReason,
+    /// How often a frame was interpreted from its start, or on from a leave, by reason.
+    interpreted: Interpreted,
+    ; histograms:
+    /// CPU time of a compilation, rejected ones included, in microseconds.
+    job_cpu_us,
+    /// Bytes of machine code and of its constants that a compilation made.
+    job_code_bytes,
+    /// Time from asking for a compilation to its start, in microseconds.
+    queue_wait_us,
+    /// Leaves out of a region, over the life of its code; known when the code is replaced or taken away.
+    code_leaves,
 }
 
 impl Statistics {

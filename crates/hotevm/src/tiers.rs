@@ -27,39 +27,45 @@
 //!     in it, and a later frame starts a new entry.
 //! T6  Caches of EVMs hold entries and codes. They are looked at anew when `changes` moved (something was taken away), and hold
 //!     nothing for a code without an entry but the number of entries ever made, which says when to look again.
-//! T7  Locks are taken in this order: building, ledger. The queue's lock and map guards are taken alone.
+//! T7  Locks are taken in this order: building, ledger. The queue's lock and map guards are taken alone; the writer's lock comes last.
 
 pub(crate) mod budget;
 pub(crate) mod entry;
+#[cfg(test)]
+pub(crate) mod fake;
 mod job;
+#[cfg(all(test, feature = "loom"))]
+mod models;
 pub(crate) mod profile;
 mod queue;
 mod report;
 pub(crate) mod seen;
-#[cfg(test)]
-mod tests;
+mod speed;
+#[cfg(all(test, not(feature = "loom")))]
+pub(crate) mod tests;
 mod upkeep;
 mod worth;
 
 pub use report::ContractReport;
+pub use speed::Speed;
 
 use crate::{
+    artifacts::writer::Writer,
     code::NativeCode,
     compiler::{Compile, Rejection},
     config::{Config, Preset},
     configuration::{Configuration, Configurations},
     hashes::SpareHashes,
     statistics::Counters,
-    sync::{Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering},
+    sync::{Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Held, Map, Mutex, Ordering},
 };
 use budget::Budget;
-use dashmap::{DashMap, try_result::TryResult};
 use entry::{Entry, Key, Rejected, Stage, Tier};
 use profile::Profile;
 use queue::{Job, Pushed, Queue};
 use revm::primitives::Bytes;
 use seen::Seen;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Gas that code runs between two looks at whether it deserves the next tier.
 const GAS_PER_LOOK: u64 = 1 << 16;
@@ -71,13 +77,15 @@ pub(crate) struct Tiers {
     pub(crate) counters: Counters,
     pub(crate) configurations: Configurations,
     pub(crate) compiler: Box<dyn Compile>,
-    entries: DashMap<Key, Arc<Entry>>,
+    entries: Map<Key, Entry>,
     /// Entries in the map. Written by who inserts or removes, relaxed: the bound is kept to within the number of threads.
     entry_count: AtomicUsize,
     seen: Seen,
     pub(crate) spare_hashes: SpareHashes,
     queue: Queue,
     budget: Mutex<Budget>,
+    /// What keeps code in the store, where one is set.
+    pub(crate) writer: Option<Writer>,
     /// Written by enable and disable, read once a transaction; relaxed, since it guards nothing.
     is_enabled: AtomicBool,
     /// Entries ever made; T6. Written after the insertion, release; read by executing threads, acquire.
@@ -94,6 +102,11 @@ pub(crate) struct Tiers {
     frames: AtomicU64,
     /// Mask of forced leaves: written by tests, read when a native run starts; relaxed, since it guards nothing.
     pub(crate) leave_mask: AtomicU64,
+    /// Whether runs are timed: written by hand, read when a run starts; relaxed, since it guards nothing.
+    pub(crate) is_timed: AtomicBool,
+    /// What was exported last; taken by who exports.
+    #[cfg(feature = "metrics")]
+    pub(crate) exported: Mutex<crate::Statistics>,
 }
 
 /// What there is for a code that a frame starts with.
@@ -109,11 +122,16 @@ pub(crate) enum Found {
 
 impl Tiers {
     pub(crate) fn new(config: Config, compiler: Box<dyn Compile>) -> Self {
+        let writer = config.store.clone().map(|store| {
+            let back_off = Duration::from_millis(config.tuning.store_retry_ms.into());
+            Writer::new(store, config.tuning.store_queue_len_max, back_off)
+        });
         Self {
+            writer,
             counters: Counters::default(),
             configurations: Configurations::default(),
             compiler,
-            entries: DashMap::new(),
+            entries: Map::new(),
             entry_count: AtomicUsize::new(0),
             seen: Seen::new(config.tuning.seen_len),
             spare_hashes: SpareHashes::default(),
@@ -128,6 +146,9 @@ impl Tiers {
             code_bytes: AtomicU64::new(0),
             frames: AtomicU64::new(0),
             leave_mask: AtomicU64::new(0),
+            is_timed: AtomicBool::new(false),
+            #[cfg(feature = "metrics")]
+            exported: Mutex::default(),
             config,
         }
     }
@@ -150,9 +171,9 @@ impl Tiers {
         configuration: &Arc<Configuration>,
     ) -> Found {
         match self.entries.try_get(&key) {
-            TryResult::Present(entry) => return Found::Entry(entry.value().clone()),
-            TryResult::Locked if !self.is_synchronous() => return Found::Nothing,
-            TryResult::Absent | TryResult::Locked => {}
+            Ok(Some(entry)) => return Found::Entry(entry),
+            Err(Held) if !self.is_synchronous() => return Found::Nothing,
+            Ok(None) | Err(Held) => {}
         }
         if !self.is_synchronous() {
             return Found::Nothing;
@@ -203,10 +224,10 @@ impl Tiers {
     /// The entry of a key, made where there is none, whatever the bound says.
     pub(crate) fn entry(&self, key: Key, bytecode: Bytes, configuration: &Arc<Configuration>) -> Arc<Entry> {
         if let Some(entry) = self.entries.get(&key) {
-            return entry.value().clone();
+            return entry;
         }
         let make = || self.new_entry(key, bytecode, configuration, 0);
-        let entry = self.entries.entry(key).or_insert_with(make).value().clone();
+        let entry = self.entries.get_or_insert(key, make);
         self.made.fetch_add(1, Ordering::Release);
         entry
     }
@@ -235,8 +256,8 @@ impl Tiers {
         bytecode: impl FnOnce() -> Bytes,
         configuration: &Arc<Configuration>,
     ) -> Option<Arc<Entry>> {
-        if let TryResult::Present(entry) = self.entries.try_get(&key) {
-            return Some(entry.value().clone());
+        if let Ok(Some(entry)) = self.entries.try_get(&key) {
+            return Some(entry);
         }
         if self.entry_count.load(Ordering::Relaxed) >= self.config.tuning.entries_max {
             self.counters.entries_full.fetch_add(1, Ordering::Relaxed);
@@ -244,7 +265,7 @@ impl Tiers {
         }
         let bytecode = bytecode();
         let make = || self.new_entry(key, bytecode, configuration, self.config.tuning.warm_gas);
-        let entry = self.entries.try_entry(key)?.or_insert_with(make).value().clone();
+        let entry = self.entries.try_get_or_insert(key, make).ok()?;
         self.made.fetch_add(1, Ordering::Release);
         self.watch(&entry);
         Some(entry)
@@ -252,7 +273,8 @@ impl Tiers {
 
     /// Begins to watch a code, if there is room for its profile.
     pub(crate) fn watch(&self, entry: &Entry) {
-        if entry.stage() == Stage::Rejected || entry.profile().is_some() {
+        // Without a compiler nobody would read the profile.
+        if entry.stage() == Stage::Rejected || entry.profile().is_some() || !self.compiler.is_available() {
             return;
         }
         let bytes = Profile::bytes_for(entry.bytecode.len());
@@ -327,14 +349,27 @@ impl Tiers {
         }
     }
 
+    /// Puts a job into the queue for a frame, which drops it rather than wait (T1).
+    fn ask(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier) {
+        self.push(entry, tier, self.is_synchronous());
+    }
+
+    /// Puts a job into the queue by hand.
+    pub(crate) fn request(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier) {
+        self.push(entry, tier, true);
+    }
+
     /// Puts a job into the queue; without workers, does what waits there.
-    pub(crate) fn ask(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier) {
+    fn push(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier, waits: bool) {
+        if !self.compiler.is_available() {
+            // Nobody would take the job.
+            return;
+        }
         if entry.queued.load(Ordering::Acquire) {
             self.counters.queue_merged.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let job = Job { entry: entry.clone(), tier };
-        let waits = self.is_synchronous();
+        let job = Job { entry: entry.clone(), tier, since: Instant::now() };
         let pushed = self.queue.push(job, self.config.tuning.queue_len_max, waits, |job| self.reward(job));
         let counter = match pushed {
             Pushed::Waiting => &self.counters.queued,

@@ -1,9 +1,11 @@
-//! What LLVM reports while it makes code: errors, and functions that need too much native stack.
+//! What LLVM reports while it makes code: errors, functions that need too much native stack, and errors it cannot go on after.
 //!
-//! in   a context, listened to from the moment it is made
+//! in   a context, listened to from the moment it is made; a thread that may be given up
 //! out  nothing, or the first report that means a rejection
 //!
 //! D1  With nobody listening, LLVM prints reports to standard error, and ends the process at an error. So every context is listened to.
+//! D2  After a fatal error LLVM's code must not go on, and cannot be unwound. The thread tells its listener and stands still for ever. A
+//!     thread without a listener ends the process, as LLVM does by itself.
 
 use crate::compile::CompileError;
 use inkwell::{
@@ -11,12 +13,15 @@ use inkwell::{
     llvm_sys::{
         LLVMDiagnosticSeverity,
         core::{LLVMContextSetDiagnosticHandler, LLVMDisposeMessage, LLVMGetDiagInfoDescription, LLVMGetDiagInfoSeverity},
+        error_handling::LLVMInstallFatalErrorHandler,
         prelude::LLVMDiagnosticInfoRef,
     },
 };
 use std::{
     cell::RefCell,
-    ffi::{CStr, c_void},
+    ffi::{CStr, c_char, c_void},
+    sync::{Mutex, PoisonError},
+    thread::{self, ThreadId},
 };
 
 /// Bytes of native stack that a function may need for itself; frames below it on the host's stack do not multiply, since native
@@ -80,6 +85,60 @@ extern "C" fn take(report: LLVMDiagnosticInfoRef, reports: *mut c_void) {
     }
 }
 
+/// Who is told of a fatal error on a thread.
+type Listener = Box<dyn FnOnce(&str) + Send>;
+
+/// The listeners of all threads that have one.
+static LISTENERS: Mutex<Vec<(ThreadId, Listener)>> = Mutex::new(Vec::new());
+
+/// Listens to fatal errors on the thread that made it, as long as it lives (D2).
+#[derive(Debug)]
+pub struct FatalErrors {
+    thread: ThreadId,
+}
+
+impl FatalErrors {
+    /// From now on a fatal error of LLVM on this thread calls `told` with LLVM's words, and then the thread stands still for ever.
+    pub fn listen(told: impl FnOnce(&str) + Send + 'static) -> Self {
+        let thread = thread::current().id();
+        listeners(|all| all.push((thread, Box::new(told))));
+        Self { thread }
+    }
+}
+
+impl Drop for FatalErrors {
+    fn drop(&mut self) {
+        let _listener = take_listener(self.thread);
+    }
+}
+
+fn listeners<T>(with: impl FnOnce(&mut Vec<(ThreadId, Listener)>) -> T) -> T {
+    with(&mut LISTENERS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn take_listener(thread: ThreadId) -> Option<Listener> {
+    listeners(|all| all.iter().rposition(|(other, _)| *other == thread).map(|index| all.swap_remove(index).1))
+}
+
+/// Tells LLVM whom to call; once in a process.
+pub(crate) fn catch_fatal_errors() {
+    // SAFETY: `fatal` is a function of the type that LLVM asks for, and lives as long as the process.
+    unsafe { LLVMInstallFatalErrorHandler(Some(fatal)) };
+}
+
+/// D2.
+extern "C" fn fatal(reason: *const c_char) {
+    // SAFETY: LLVM hands over a string that ends in zero and lives during the call.
+    let text = unsafe { CStr::from_ptr(reason) }.to_string_lossy();
+    if let Some(told) = take_listener(thread::current().id()) {
+        told(&text);
+        loop {
+            thread::park();
+        }
+    }
+    eprintln!("hotevm: fatal error of LLVM: {text}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +159,27 @@ mod tests {
     fn function(stack_bytes: u32, body: &str) -> String {
         let head = format!("define void @f() \"warn-stack-size\"=\"{STACK_BYTES_MAX}\"");
         format!("{head} {{\n%p = alloca [{stack_bytes} x i8]\nstore volatile i8 1, ptr %p\n{body}ret void\n}}\n")
+    }
+
+    #[test]
+    fn d2_a_fatal_error_is_told_and_the_rest_goes_on() {
+        // A description of data that is none is fatal to LLVM.
+        let provoke = || {
+            Target::host();
+            drop(inkwell::targets::TargetData::create("nonsense"));
+        };
+        for _ in 0..2 {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            thread::spawn(move || {
+                let _listens = FatalErrors::listen(move |text| drop(sender.send(text.to_owned())));
+                provoke();
+            });
+            let text = receiver.recv().expect("the listener is told");
+            assert_eq!(text, "size must be a non-zero 24-bit integer");
+        }
+        assert!(reported(&function(8, "")).is_ok(), "other threads make code as before");
+        drop(FatalErrors::listen(|_| {}));
+        assert!(take_listener(thread::current().id()).is_none());
     }
 
     #[test]

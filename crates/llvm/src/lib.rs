@@ -16,6 +16,7 @@ mod parts;
 mod target;
 
 pub use compile::{CompileError, Output, compile};
+pub use diagnostics::FatalErrors;
 pub use target::{Optimisation, Target, TargetError};
 
 /// Name of the function that objects define.

@@ -3,6 +3,7 @@
 //! in   a CPU name or none, an optimisation level
 //! out  a target machine for one compilation, and the pass pipeline
 
+use crate::diagnostics;
 use hotevm_abi::{AARCH64_BASE_FEATURES, AARCH64_FEATURES, X86_64_BASE_FEATURES, X86_64_FEATURES};
 use inkwell::{
     OptimizationLevel,
@@ -56,6 +57,7 @@ fn initialise() {
         LlvmTarget::initialize_x86(&InitializationConfig::default());
         LlvmTarget::initialize_aarch64(&InitializationConfig::default());
         restrict_code_generation();
+        diagnostics::catch_fatal_errors();
     });
 }
 

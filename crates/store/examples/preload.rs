@@ -1,9 +1,10 @@
 //! Times a preload: `cargo run --release -p hotevm-store --example preload -- 2000 60000`.
 //!
 //! in   how many artifacts, and bytes of code in each
-//! out  times to store them and to load and map all of them; memory of the process before and after
+//! out  times to store them, and to load, check and map all of them (`preload_s`); memory of the process before and after
 
 use alloy_primitives::{B256, keccak256};
+use cpu_time::ProcessTime;
 use hotevm_abi::{Artifact, ArtifactKey, CompilerFingerprint, EntryPoint, Tier};
 use hotevm_code::{CodeMemory, Image, Machine, SharedObject};
 use hotevm_store::{ArtifactStore, LocalConfig, LocalStore};
@@ -56,13 +57,15 @@ fn main() {
     println!("before: {}", memory());
     let code_memory = CodeMemory::new(usize::MAX);
     let mut loaded = Vec::with_capacity(count);
-    let start = Instant::now();
+    let (start, start_cpu) = (Instant::now(), ProcessTime::now());
     let each = &mut |object: SharedObject| {
         loaded.push(code_memory.load_shared_object(&object).expect("a mapping"));
         ControlFlow::Continue(())
     };
     store.load_all(None, each).expect("a store that can be read");
-    println!("loaded and mapped {} artifacts in {:.3} s", loaded.len(), start.elapsed().as_secs_f64());
+    println!("preload_s {:.3}", start.elapsed().as_secs_f64());
+    println!("preload_cpu_s {:.3}", start_cpu.elapsed().as_secs_f64());
+    println!("artifacts {}", loaded.len());
     println!("after: {}; {} bytes counted", memory(), code_memory.mapped_bytes());
     let start = Instant::now();
     drop(loaded);

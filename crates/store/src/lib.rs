@@ -21,12 +21,15 @@
 //!
 //! - *Preload*: one background thread at start calls [`ArtifactStore::load_all`] with what the process accepts. Each object is mapped and
 //!   published as the code of its entry, like code that was just compiled; execution goes on meanwhile and interprets or compiles what is
-//!   not there yet. The most recently used come first. Where an entry has code of a higher tier already, the artifact is dropped.
-//! - *Writer*: one background thread takes finished top-tier code from a bounded queue (a full queue drops and counts) and calls
-//!   [`ArtifactStore::store`], with the profile beside the code. A failure is counted; the writer tries again after a time that doubles up
-//!   to a limit, and keeps no more than its queue meanwhile.
-//! - *Use*: when a preloaded artifact first runs, or at shutdown, [`ArtifactStore::used`] tells the store, so that collection spares it.
-//! - *Prepare* (by hand, for one code or a batch): [`ArtifactStore::load`] by key, else compile and store.
+//!   not there yet. The most recently used come first. Where an entry has code of a higher tier or of more blocks already, the artifact is
+//!   dropped.
+//! - *Writer*: one background thread takes finished code from a bounded queue (a full queue drops and counts) and calls
+//!   [`ArtifactStore::store`], for a region with the profile beside the code; then [`ArtifactStore::delete`] for the smaller region that it
+//!   takes the place of. A failure is counted; the writer tries again after a time that doubles up to a limit, and keeps no more than its
+//!   queue meanwhile.
+//! - *Use*: from time to time and at shutdown the writer tells which artifacts ran, by [`ArtifactStore::used`], so that collection spares
+//!   them.
+//! - *Prepare* (by hand, for one code or a batch): [`ArtifactStore::list`], then [`ArtifactStore::load`] of what fits, else compile and store.
 //! - *Delete and clear* take files away; what is mapped stays mapped until its entry lets go.
 
 #![forbid(unsafe_code)]

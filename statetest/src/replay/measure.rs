@@ -6,15 +6,19 @@
 //! M1  A round is one pass over all runs in one mode; modes take turns round by round.
 //! M2  Each pass works on a fresh copy of the database.
 //! M3  Everything but the times is taken in the last round; what was compiled is summed over all.
-//! M4  Modes that compile in advance make two unmeasured passes before the first round: one that is interpreted and notes what runs,
+//! M4  Times of single contracts are taken in passes of their own, after the last round.
+//! M5  Modes that compile in advance make two unmeasured passes before the first round: one that is interpreted and notes what runs,
 //!     so that it is laid out together, and one that compiles.
 
-use super::{execute::Pass, load::Run};
+use super::{contracts, execute::Pass, growth::Growth, load::Run};
 use crate::{
     difference::{self, Difference},
     error::Error,
     mode::{Engine, Mode, gas_shares},
-    report::{ReplayMode, ReplayReport, ReplayRun, ReplayTotal, SCHEMA, by_reason, compile_cpu_ms, geometric_mean, median},
+    report::{
+        ReplayContract, ReplayMode, ReplayReport, ReplayRound, ReplayRun, ReplayTotal, SCHEMA, by_reason, compile_cpu_ms,
+        geometric_mean, median,
+    },
     suite,
     trace::Window,
 };
@@ -37,6 +41,8 @@ pub struct Plan<'a> {
     pub cold_caches: bool,
     /// Between rounds, wait until nothing is compiled in the background.
     pub settle: bool,
+    /// After the last round, measure the speed of single contracts.
+    pub contracts: bool,
     /// Told how many passes are done, of how many, unmeasured ones included.
     pub progress: &'a dyn Fn(usize, usize),
 }
@@ -88,6 +94,7 @@ struct Found {
 /// When a transaction is refused in the first mode, which means that the fixture is wrong.
 pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Result<Measured, Error> {
     let mut gathered: Vec<Vec<Gathered>> = engines.iter().map(|_| runs.iter().map(|_| Gathered::default()).collect()).collect();
+    let mut growth = Growth::new(engines);
     let mut counted: Vec<Option<Statistics>> = engines.iter().map(|engine| engine.statistics()).collect();
     let mut sweep = Sweep::new(plan.cold_caches);
     let ahead = engines.iter().filter(|engine| compiles_ahead(engine.mode())).count();
@@ -115,12 +122,13 @@ pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Re
     }
     for round in 0..plan.rounds {
         let is_last = round + 1 == plan.rounds;
-        for ((engine, gathered), counted) in engines.iter().zip(&mut gathered).zip(&mut counted) {
+        for (mode, ((engine, gathered), counted)) in engines.iter().zip(&mut gathered).zip(&mut counted).enumerate() {
             for (run, gathered) in runs.iter().zip(gathered.iter_mut()) {
                 sweep.run();
                 let pass = engine.replay(run, is_last);
                 gathered.round_ms.push(pass.elapsed.as_secs_f64() * 1e3);
                 gathered.compiled(engine.as_ref(), counted);
+                growth.pass(mode, &pass);
                 gathered.last = pass;
                 one_more();
             }
@@ -130,6 +138,7 @@ pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Re
             if let Some(last) = gathered.last_mut() {
                 last.compiled(engine.as_ref(), counted);
             }
+            growth.round_ended(mode, engine.as_ref());
         }
     }
     if let Some((first, engine)) = gathered.first().zip(engines.first()) {
@@ -137,7 +146,8 @@ pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Re
     }
     let found = compare(&mut gathered);
     let explanation = found.map(|found| explain(&runs[found.run], engines, found.mode, found.transaction, &found.difference));
-    Ok(Measured { report: report(runs, engines, gathered), explanation })
+    let contracts = contracts::measure(runs, engines, plan.contracts)?;
+    Ok(Measured { report: report(runs, engines, gathered, growth.rounds().into_iter().zip(contracts)), explanation })
 }
 
 /// Whether a mode compiles everything before it is measured.
@@ -188,7 +198,12 @@ pub(super) fn explain(
     suite::explain(&title, [left.mode().name(), right.mode().name()], difference, [&windows[0], &windows[1]])
 }
 
-fn report(runs: &[Run], engines: &[Box<dyn Engine>], gathered: Vec<Vec<Gathered>>) -> ReplayReport {
+fn report(
+    runs: &[Run],
+    engines: &[Box<dyn Engine>],
+    gathered: Vec<Vec<Gathered>>,
+    grown: impl Iterator<Item = (Vec<ReplayRound>, Vec<ReplayContract>)>,
+) -> ReplayReport {
     let interpreter = engines.iter().position(|engine| engine.mode() == Mode::Interpreter);
     let reported: Vec<_> = runs
         .iter()
@@ -206,7 +221,7 @@ fn report(runs: &[Run], engines: &[Box<dyn Engine>], gathered: Vec<Vec<Gathered>
             }
         })
         .collect();
-    let total = engines.iter().enumerate().map(|(index, engine)| {
+    let total = engines.iter().zip(grown).enumerate().map(|(index, (engine, (rounds, contracts)))| {
         let modes = || reported.iter().map(move |run| &run.modes[index]);
         let total = ReplayTotal {
             speedup_geomean: geometric_mean(modes().filter_map(|mode| mode.speedup)),
@@ -215,6 +230,8 @@ fn report(runs: &[Run], engines: &[Box<dyn Engine>], gathered: Vec<Vec<Gathered>
             compile_cpu_ms: modes().map(|mode| mode.compile_cpu_ms).sum(),
             code_bytes: modes().map(|mode| mode.code_bytes).sum(),
             mismatches: modes().map(|mode| mode.mismatches).sum(),
+            rounds,
+            contracts,
         };
         (engine.mode().to_string(), total)
     });

@@ -9,7 +9,9 @@
 //!
 //! `single` takes a run, or a bare bytecode, through every mode once, for a look at what its transactions did.
 
+mod contracts;
 mod execute;
+mod growth;
 mod load;
 mod measure;
 mod single;

@@ -128,7 +128,7 @@ fn a_transaction_that_is_refused_in_the_first_mode() {
     let contract = fs::read_to_string(fixtures().join("replay/counter.json")).unwrap();
     let path = folder.file("counter.json", contract.replace("\"gasLimit\": \"0x2dc6c0\"", "\"gasLimit\": \"0x1\"").as_bytes());
     let runs = replay::load(&fixture::find(&[path]).unwrap()).unwrap();
-    let plan = replay::Plan { rounds: 1, cold_caches: true, settle: false, progress: &|_, _| {} };
+    let plan = replay::Plan { rounds: 1, cold_caches: true, settle: false, contracts: false, progress: &|_, _| {} };
     let error = replay::measure(&runs, &[mode::interpreter()], &plan).unwrap_err();
     assert!(error.to_string().starts_with("counter: transaction 0 was refused in mode interpreter"), "{error}");
 }

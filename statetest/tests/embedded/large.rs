@@ -45,7 +45,7 @@ fn a_sample_of_blocks_and_contracts() {
     let Some(folder) = folder() else { return };
     let paths = ["blocks/46147.json.gz", "blocks/4370000.json.gz", "blocks/19933122.json.gz", "contracts/weth.json.gz"];
     let runs = replay::load(&fixture::find(&paths.map(|path| folder.join(path))).unwrap()).unwrap();
-    let plan = Plan { rounds: 1, cold_caches: false, settle: false, progress: &|_, _| {} };
+    let plan = Plan { rounds: 1, cold_caches: false, settle: false, contracts: false, progress: &|_, _| {} };
     let report = replay::measure(&runs, &[mode::interpreter()], &plan).unwrap().report;
     assert!(report.held());
     let ok: Vec<_> = report.runs.iter().map(|run| (run.name.as_str(), run.modes[0].receipts_root_ok)).collect();

@@ -51,7 +51,7 @@ fn run_block_tests(engines: &[Box<dyn Engine>], skip: &Skip) -> (TestReport, Opt
 
 fn run_replay(engines: &[Box<dyn Engine>], rounds: usize) -> (ReplayReport, Option<String>) {
     let runs = replay::load(&files("replay")).unwrap();
-    let plan = Plan { rounds, cold_caches: false, settle: false, progress: &|_, _| {} };
+    let plan = Plan { rounds, cold_caches: false, settle: false, contracts: false, progress: &|_, _| {} };
     let measured = replay::measure(&runs, engines, &plan).unwrap();
     (measured.report, measured.explanation)
 }

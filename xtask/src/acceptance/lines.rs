@@ -6,6 +6,9 @@
 //! `{F}` stands for the fixtures' folder, `{JSON}` for the file the report goes to. What writes no such file prints its figures, one
 //! a line, name first; they are looked at in the same way.
 
+mod artifacts;
+mod tiers;
+
 use super::figures::Figures;
 use serde_json::Value;
 
@@ -39,10 +42,24 @@ macro_rules! hotevm {
     };
 }
 
+/// A replay of one block in the tiers, waiting between rounds until nothing is compiled.
+macro_rules! tiered {
+    ($block:literal) => {
+        hotevm!["replay", "{F}/blocks", "--filter", $block, "--mode", "interpreter,jit,tiered", "--settle", "--rounds", "60"]
+    };
+}
+
 /// Test programs of the crate that tests differentially.
 macro_rules! tests {
     ($($program:literal),*) => {
         &["cargo", "test", "--quiet", "-p", "hotevm-testing", $("--test", $program,)*]
+    };
+}
+
+/// Fixtures from artifacts of another process.
+macro_rules! artifacts {
+    ($what:literal, $($word:literal),*) => {
+        &["scripts/try-artifacts", $what, "{JSON}", $($word,)*]
     };
 }
 
@@ -65,7 +82,7 @@ const GENERATED: &[&str] = &[
 ];
 
 /// Every line.
-pub(super) const LINES: [Line; 15] = [
+pub(super) const LINES: [Line; 31] = [
     Line {
         name: "fresh-clone",
         about: "a clone without fixtures replays the sample chain and passes its tests",
@@ -158,6 +175,55 @@ pub(super) const LINES: [Line; 15] = [
         check: None,
     },
     Line {
+        name: "artifacts",
+        about: "two blocks from artifacts that another process made, as fast as compiled here",
+        command: artifacts!["build", "{F}/blocks/19933612.json.gz", "{F}/blocks/19923400.json.gz"],
+        status: Status::Decides,
+        check: Some(artifacts::artifacts),
+    },
+    Line {
+        name: "artifacts-without-llvm",
+        about: "the same two blocks in a build without LLVM",
+        command: artifacts!["without-llvm", "{F}/blocks/19933612.json.gz", "{F}/blocks/19923400.json.gz"],
+        status: Status::Decides,
+        check: Some(artifacts::artifacts_alone),
+    },
+    Line {
+        name: "artifacts-restart",
+        about: "mode tiered after a restart is fast from its first round",
+        command: artifacts!["restart", "{F}/blocks/19933612.json.gz"],
+        status: Status::Decides,
+        check: Some(artifacts::restart),
+    },
+    Line {
+        name: "artifacts-preload",
+        about: "2,000 artifacts are taken in less than two seconds",
+        command: &["cargo", "run", "--release", "--quiet", "-p", "hotevm-store", "--example", "preload"],
+        status: Status::Decides,
+        check: Some(artifacts::preload),
+    },
+    Line {
+        name: "artifacts-killed",
+        about: "builds and background writers are killed 50 times each, two processes build at once",
+        command: &["cargo", "test", "--release", "--quiet", "-p", "hotevm-cli", "--features", "full", "--test", "stores"],
+        status: Status::Decides,
+        check: None,
+    },
+    Line {
+        name: "artifacts-refused",
+        about: "every bad artifact is refused for its own reason, every altered byte is noticed",
+        command: &["cargo", "test", "--quiet", "-p", "hotevm-store", "-p", "hotevm-code"],
+        status: Status::Decides,
+        check: None,
+    },
+    Line {
+        name: "statetest-aot",
+        about: "the state tests other than static/ from a store, filled by the first of two passes",
+        command: &["scripts/try-artifacts", "state-tests", "{JSON}", "{F}/state_tests"],
+        status: Status::Decides,
+        check: Some(artifacts::state_tests_stored),
+    },
+    Line {
         name: "pitfalls",
         about: "known errors of other compilers, and every row of what is kept in step",
         command: tests!["pitfalls"],
@@ -168,6 +234,79 @@ pub(super) const LINES: [Line; 15] = [
         name: "fuzz",
         about: "the fuzz target for 30 minutes",
         command: &["scripts/run-fuzz", "1800"],
+        status: Status::Decides,
+        check: None,
+    },
+    Line {
+        name: "tiered-19933122",
+        about: "block 19933122 in the tiers, until it is hot",
+        command: tiered!["19933122"],
+        status: Status::Decides,
+        check: Some(tiers::block_19933122),
+    },
+    Line {
+        name: "tiered-19923400",
+        about: "block 19923400 in the tiers, until it is hot",
+        command: tiered!["19923400"],
+        status: Status::Decides,
+        check: Some(tiers::block_19923400),
+    },
+    Line {
+        name: "tiered-cold-caches",
+        about: "both blocks in the tiers, with caches swept before every round",
+        command: hotevm![
+            "replay",
+            "{F}/blocks/19933122.json.gz",
+            "{F}/blocks/19923400.json.gz",
+            "--mode",
+            "interpreter,tiered",
+            "--settle",
+            "--rounds",
+            "40",
+            "--cold-caches"
+        ],
+        status: Status::Decides,
+        check: Some(tiers::cold_caches),
+    },
+    Line {
+        name: "tiered-chain",
+        about: "33 mainnet blocks in chain order, cold at first, ten rounds",
+        command: hotevm!["replay", "{F}/blocks", "--mode", "interpreter,tiered", "--rounds", "10", "--pin", "0,1"],
+        status: Status::Decides,
+        check: Some(tiers::chain),
+    },
+    Line {
+        name: "hostile",
+        about: "contracts written against compilers, one process each",
+        command: &["cargo", "test", "--quiet", "--release", "-p", "hotevm-cli", "--test", "hostile"],
+        status: Status::Decides,
+        check: None,
+    },
+    Line {
+        name: "hook-costs",
+        about: "a look-up that hits, and wrapping an EVM",
+        command: &["cargo", "test", "--quiet", "--release", "-p", "hotevm", "--lib", "hook::tests", "--", "--nocapture"],
+        status: Status::Decides,
+        check: Some(tiers::hook_costs),
+    },
+    Line {
+        name: "disabled-costs",
+        about: "instructions of a disabled runtime",
+        command: &["scripts/count-disabled"],
+        status: Status::Decides,
+        check: Some(tiers::disabled_costs),
+    },
+    Line {
+        name: "watching-costs",
+        about: "the sample chain with every frame watched",
+        command: &["cargo", "bench", "--quiet", "-p", "hotevm-benches", "--bench", "watching"],
+        status: Status::Decides,
+        check: Some(tiers::watching_costs),
+    },
+    Line {
+        name: "models",
+        about: "the concurrency protocol in every order of a few threads",
+        command: &["cargo", "test", "--quiet", "--release", "-p", "hotevm", "--features", "loom", "--lib", "models"],
         status: Status::Decides,
         check: None,
     },
@@ -331,7 +470,11 @@ fn leaves(mode: &Value) -> u64 {
 }
 
 fn speedup(runs: &[&Value], wanted: &str) -> Option<f64> {
-    runs.iter().find(|run| name(run) == wanted).and_then(|run| mode(run, "jit")["speedup"].as_f64())
+    speedup_in("jit", runs, wanted)
+}
+
+fn speedup_in(mode_name: &str, runs: &[&Value], wanted: &str) -> Option<f64> {
+    runs.iter().find(|run| name(run) == wanted).and_then(|run| mode(run, mode_name)["speedup"].as_f64())
 }
 
 /// The least or greatest of a share over runs; none if one of them lacks it.
@@ -389,6 +532,27 @@ mod tests {
         check(blocks, &report(0.96, 2.0), &[]);
         let slow = ["native_gas_share_least is 0.9, not at least 0.95", "speedup_16_blocks is 1.5, not at least 1.8"];
         check(blocks, &report(0.9, 1.5), &slow);
+    }
+
+    #[test]
+    fn code_of_artifacts_must_be_as_fast_and_compile_nothing() {
+        let report = |compiled: u64, aot_ms: f64| {
+            let total = |ms: f64| json!({"median_ms": ms, "mismatches": 0});
+            let modes = json!([{"mode": "aot", "compiled": compiled, "native_gas_share": 0.99}]);
+            json!({"runs": [{"modes": modes}], "total": {"jit": total(1.0), "aot": total(aot_ms)}})
+        };
+        check(artifacts, &report(0, 1.04), &[]);
+        check(artifacts, &report(3, 2.0), &["compiled is 3, not 0", "speed_over_jit is 0.5, not at least 0.95"]);
+    }
+
+    #[test]
+    fn a_restarted_process_must_be_fast_at_once() {
+        let report = |first_ms: f64| {
+            let interpreter = json!({"first_ms": 4.0, "median_ms": 2.0});
+            json!({"total": {"interpreter": interpreter, "tiered": {"first_ms": first_ms, "median_ms": 1.0, "mismatches": 0}}})
+        };
+        check(restart, &report(2.1), &[]);
+        check(restart, &report(4.0), &["first_round_share is 0.5, not at least 0.9"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `hotevm aot build`: compiles every code of blocks and contracts that the store does not have.
 //!
-//! in   files and folders, a store
+//! in   files and folders, or nothing for the embedded sample chain; a store
 //! out  artifacts; how many were there, made, rejected
 //!
 //! B1  Building again does only what is missing: a code is looked up by the key of what would be made of it.
@@ -14,7 +14,7 @@ use hotevm::{
     Config, Instructions, Optimisation, Preset, Runtime,
     store::{ArtifactStore, LocalStore, Stored},
 };
-use hotevm_statetest::{fixture, fork, parallel, replay};
+use hotevm_statetest::{fixture, fork, parallel, replay, sample};
 use revm::primitives::{B256, Bytes, hardfork::SpecId};
 use serde_json::json;
 use std::{
@@ -34,8 +34,8 @@ const STACK_BYTES: usize = 64 << 20;
 /// Arguments of `aot build`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Blocks and contracts: .json or .json.gz files, or folders of them.
-    #[arg(required = true, value_name = "PATH")]
+    /// Blocks and contracts: .json or .json.gz files, or folders of them; none means the embedded sample chain.
+    #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     store: Store,
@@ -123,7 +123,8 @@ fn codes(arguments: &Arguments) -> eyre::Result<Vec<Code>> {
         None => None,
     };
     let mut codes = BTreeMap::new();
-    for run in replay::load(&fixture::find(&arguments.paths)?)? {
+    let runs = if arguments.paths.is_empty() { sample::runs()? } else { replay::load(&fixture::find(&arguments.paths)?)? };
+    for run in runs {
         let spec = forced.unwrap_or(run.env.cfg_env.spec);
         for (code_hash, code) in &run.database.cache.contracts {
             if code.is_legacy() && !code.is_empty() {

@@ -14,7 +14,7 @@
 //! J5  A frame may leave and come back as often as its gas allows, so that turns are a loop here, and never calls within each other.
 
 use super::{
-    Prepared, same_bytes,
+    Prepared,
     tables::{JUMPDEST, JUMPI, Stops},
 };
 use crate::{
@@ -157,7 +157,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         let entry = self.tiers.warm_up(key, || bytecode.original_bytes(), &self.prepared.configuration);
         // J2: the entry may have been made by another frame.
         match entry {
-            Some(entry) if same_bytes(&entry.bytecode, bytecode.original_byte_slice()) => Running::Warm(entry),
+            Some(entry) if entry.holds(bytecode) => Running::Warm(entry),
             Some(_) => Running::Interpreted,
             None => Running::Cold,
         }
@@ -188,7 +188,11 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         let mut look = Look::new(tiers, entry, before, is_recorded);
         let stops = if is_recorded { Stops::Blocks } else { Stops::Ticks };
         look.record(self.frame.interpreter.bytecode.pc());
+        let timer = tiers.timer();
         let end = self.stretch(stops, false, |stop| look.stop(&stop));
+        if let Some(start) = timer {
+            entry.timed.interpreted(self.spent, start.elapsed());
+        }
         match end {
             Ok(Met::Entry(code, number)) => {
                 look.heat(before.saturating_sub(self.frame.interpreter.gas.remaining()));
@@ -327,11 +331,16 @@ impl<CTX: ContextTr> Run<'_, CTX> {
             panic: None,
             table_call_gas: 0,
         };
+        let timer = self.tiers.timer();
         let end = native::run(&mut host, code, entry, leave_mask);
+        let time = timer.map(|start| start.elapsed());
         self.deltas.table_call_gas += host.table_call_gas;
         let after = self.frame.interpreter.gas.remaining();
         let action = self.frame.interpreter.bytecode.action();
         self.spent = self.deltas.count(self.activation, before, after, action.as_ref(), true);
+        if let Some((time, owner)) = time.zip(code.owner()) {
+            owner.timed.ran(self.spent, time);
+        }
         if code.is_region() {
             self.tiers.ran(code, self.spent);
             if self.spent >= GAS_WORTH_ENTERING {

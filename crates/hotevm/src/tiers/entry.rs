@@ -8,16 +8,19 @@
 //! E3  A code that was replaced is marked so after the newer one is in place; who sees the mark finds the newer one, or none.
 //! E4  An entry that is gone stays gone: nothing is published in it any more.
 
-use super::profile::Profile;
+use super::{profile::Profile, speed::Timed};
 use crate::{
     code::NativeCode,
     compiler::Rejection,
     configuration::Configuration,
     statistics::named_rows,
-    sync::{Arc, AtomicBool, AtomicU8, AtomicU32, AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, lock, try_lock},
+    sync::{Arc, AtomicBool, AtomicU8, AtomicU32, AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, Slot, lock, try_lock},
 };
-use arc_swap::ArcSwapOption;
-use revm::primitives::{B256, Bytes};
+use hotevm_abi::ArtifactKey;
+use revm::{
+    bytecode::Bytecode,
+    primitives::{B256, Bytes},
+};
 
 /// The key of an entry.
 pub(crate) type Key = (B256, u64);
@@ -73,6 +76,11 @@ pub(crate) struct Rejected {
     pub(crate) retry_at_s: Option<u32>,
 }
 
+/// Whether two byte strings are the same in memory.
+fn is_same_place(one: &Bytes, other: &[u8]) -> bool {
+    std::ptr::eq(one.as_ptr(), other.as_ptr()) && one.len() == other.len()
+}
+
 /// What changes under the lock; executing threads do not take it.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -87,6 +95,16 @@ pub(crate) struct Ledger {
     pub(crate) native_gas_before: u64,
     /// Leaves of code of this entry which is replaced by now.
     pub(crate) leaves_before: u64,
+    /// What the store has of this entry.
+    pub(crate) stored: Option<Stored>,
+}
+
+/// An artifact of an entry in the store.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) key: ArtifactKey,
+    /// Gas that the entry's code had run when the store was last told that the artifact is in use.
+    pub(crate) told_gas: u64,
 }
 
 /// One code under one configuration.
@@ -96,6 +114,9 @@ pub(crate) struct Entry {
     pub(crate) configuration: Arc<Configuration>,
     /// The bytes met under the hash; compared with a frame's before code is used for it.
     pub(crate) bytecode: Bytes,
+    /// Other bytes in memory that were found equal: those of the database, where `bytecode` came from an artifact. Replaced by whoever
+    /// compares (arc-swap), so that each EVM that comes compares addresses and not kilobytes.
+    met: Slot<Bytes>,
     /// A [`Stage`]. Written under the ledger's lock, but for Cold to Watched (by compare and exchange); read anywhere, acquire.
     stage: AtomicU8,
     /// Interpreted gas. Added to and read by executing threads, relaxed: a hint.
@@ -104,11 +125,15 @@ pub(crate) struct Entry {
     pub(crate) used_at_s: AtomicU32,
     /// Whether a job for this entry waits in the queue. Set by who pushes it, cleared by who takes it out; acquire and release.
     pub(crate) queued: AtomicBool,
+    /// Whether the writer has this entry in its queue. Set by who pushes it, cleared by who takes it out; acquire and release.
+    pub(crate) writing: AtomicBool,
     /// Frames watched. Counted by executing threads, relaxed.
     pub(crate) watches: AtomicU32,
     /// The newest code (E2, E3).
-    code: ArcSwapOption<NativeCode>,
+    code: Slot<NativeCode>,
     profile: OnceLock<Profile>,
+    /// Runs that were timed.
+    pub(crate) timed: Timed,
     /// Held by whoever compiles this entry, so that nobody does so twice; never by a thread that executes, presets `test` and
     /// `stress` aside.
     pub(crate) building: Mutex<()>,
@@ -122,16 +147,33 @@ impl Entry {
             key,
             configuration,
             bytecode,
+            met: Slot::empty(),
             stage: AtomicU8::new(Stage::Cold as u8),
             heat: AtomicU64::new(heat),
             used_at_s: AtomicU32::new(0),
             queued: AtomicBool::new(false),
+            writing: AtomicBool::new(false),
             watches: AtomicU32::new(0),
-            code: ArcSwapOption::empty(),
+            code: Slot::empty(),
             profile: OnceLock::new(),
+            timed: Timed::default(),
             building: Mutex::new(()),
             ledger: Mutex::new(Ledger::default()),
         }
+    }
+
+    /// Whether these are the bytes of this entry.
+    pub(crate) fn holds(&self, bytecode: &Bytecode) -> bool {
+        let bytes = bytecode.original_byte_slice();
+        if is_same_place(&self.bytecode, bytes) || self.met.load().is_some_and(|met| is_same_place(&met, bytes)) {
+            return true;
+        }
+        let is_equal = *self.bytecode == *bytes;
+        if is_equal {
+            // Held, so that the place means nothing else meanwhile.
+            self.met.swap(Some(Arc::new(bytecode.original_bytes())));
+        }
+        is_equal
     }
 
     /// How far the code has come.
@@ -141,7 +183,7 @@ impl Entry {
 
     /// The newest code.
     pub(crate) fn code(&self) -> Option<Arc<NativeCode>> {
-        self.code.load_full()
+        self.code.load()
     }
 
     /// Adds interpreted gas; the sum.

@@ -9,17 +9,20 @@
 
 use super::{
     Job, Tiers,
-    entry::{Entry, Ledger, Rejected, Stage, Tier},
+    entry::{Entry, Ledger, Rejected, Stage, Stored, Tier},
     queue::Next,
 };
 use crate::{
+    artifacts::record::Record,
     code::{NativeCode, Parts},
     compiler::{Rejection, Request},
     config::Preset,
     sync::{self, Arc, Ordering, lock, try_lock},
 };
+use hotevm_code::SharedObject;
 use revm::primitives::keccak256;
 use std::{
+    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
@@ -31,12 +34,13 @@ impl Tiers {
     /// Enables the runtime and starts the workers it lacks.
     pub(crate) fn enable(self: &Arc<Self>) {
         self.is_enabled.store(true, Ordering::Relaxed);
+        self.start_writer();
         if !self.compiler.is_available() {
             return;
         }
         for _ in 0..self.queue.want(self.config.workers) {
             let tiers = self.clone();
-            if sync::spawn_worker(move || tiers.work()).is_err() {
+            if sync::spawn_worker("hotevm-worker", move || tiers.work()).is_err() {
                 // The system has no thread to give: everything stays interpreted.
                 self.queue.worker_ended();
             }
@@ -68,6 +72,7 @@ impl Tiers {
 
     /// Does a job that was taken from the queue.
     pub(super) fn run_job(self: &Arc<Self>, job: &Job) {
+        self.counters.queue_wait_us.record(job.since.elapsed().as_micros() as u64);
         // Whatever panics here is a defect; the worker lives on, and the job is counted as ended.
         let done = catch_unwind(AssertUnwindSafe(|| self.build(&job.entry, job.tier)));
         if done.is_err() {
@@ -97,53 +102,83 @@ impl Tiers {
         let (region, likely) =
             if tier == Tier::Whole { (None, (!starts.is_empty()).then_some(starts)) } else { (Some(starts), None) };
         let (bytecode, settings) = (&entry.bytecode, &entry.configuration.settings);
-        let request = Request { bytecode, settings, tier, region, likely, config: &self.config };
+        let cpu_apart = Cell::default();
+        let request = Request { bytecode, settings, tier, region, likely, config: &self.config, cpu_apart };
         let start = cpu_time::ThreadTime::now();
         let compile = || self.compiler.compile(&request);
         let result = catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| {
             self.counters.panics.fetch_add(1, Ordering::Relaxed);
             Err(Rejection::Panic)
         });
-        let cpu = start.elapsed();
+        let cpu = start.elapsed() + request.cpu_apart.get();
         lock(&self.budget).spend(cpu);
         let cpu_ns = cpu.as_nanos() as u64;
         self.counters.compile_cpu_ns.fetch_add(cpu_ns, Ordering::Relaxed);
+        self.counters.job_cpu_us.record(cpu_ns / 1000);
         let mut ledger = entry.ledger();
         ledger.compile_cpu_ns += cpu_ns;
         match result {
-            Ok(parts) => self.publish(entry, &mut ledger, parts, tier, profile_blocks),
+            Ok(parts) => {
+                let is_new = parts.stored.is_none();
+                self.publish(entry, &mut ledger, parts, tier, profile_blocks)?;
+                drop(ledger);
+                if let Some(writer) = self.writer.as_ref().filter(|_| is_new) {
+                    writer.keep(entry);
+                }
+                Ok(())
+            }
             Err(rejection) => self.reject(entry, &mut ledger, rejection),
         }
     }
 
-    /// Puts the code of an artifact into an entry that has none and is not rejected; whether it did.
-    pub(crate) fn take(&self, entry: &Arc<Entry>, make: impl FnOnce() -> Result<Parts, Rejection>) -> Result<bool, Rejection> {
+    /// Puts the code of an artifact into an entry whose own is of a lower tier, or of fewer blocks; whether it did.
+    pub(crate) fn take(
+        &self,
+        entry: &Arc<Entry>,
+        tier: Tier,
+        record: Option<&Record>,
+        object: SharedObject,
+    ) -> Result<bool, Rejection> {
         let _building = lock(&entry.building);
-        if entry.code().is_some() || entry.ledger().rejected.is_some() {
+        let blocks = record.map_or(0, |record| record.region.len() as u32);
+        if entry.code().is_some_and(|old| old.tier > tier || old.tier == tier && old.profile_blocks >= blocks) {
             return Ok(false);
         }
-        let parts = make()?;
+        // What only lacked a compiler does so no longer.
+        let lacks_compiler = |rejected: &Rejected| rejected.reason == Rejection::NoCompiler;
+        if entry.ledger().rejected.as_ref().is_some_and(|rejected| !lacks_compiler(rejected)) {
+            return Ok(false);
+        }
+        let mut parts = self.compiler.take(object)?;
+        if let Some(record) = record {
+            self.watch(entry);
+            entry.profile().into_iter().for_each(|profile| profile.restore(record));
+            parts.region.clone_from(&record.region);
+        }
         let mut ledger = entry.ledger();
-        self.publish(entry, &mut ledger, parts, Tier::Whole, 0).map(|()| true)
+        ledger.rejected = None;
+        self.publish(entry, &mut ledger, parts, tier, blocks).map(|()| true)
     }
 
     fn publish(
         &self,
         entry: &Arc<Entry>,
         ledger: &mut Ledger,
-        parts: Parts,
+        mut parts: Parts,
         tier: Tier,
         profile_blocks: u32,
     ) -> Result<(), Rejection> {
-        let is_compiled = parts.is_compiled;
+        let stored = parts.stored.take();
         let code = Arc::new(NativeCode::new(parts, tier, profile_blocks));
         code.belongs_to(entry);
-        if is_compiled {
+        if let Some(key) = stored {
+            self.counters.artifacts_taken.fetch_add(1, Ordering::Relaxed);
+            ledger.stored = Some(Stored { key, told_gas: 0 });
+        } else {
             ledger.compilations += 1;
             self.counters.compiled.fetch_add(1, Ordering::Relaxed);
             self.counters.code_bytes.fetch_add(code.bytes as u64, Ordering::Relaxed);
-        } else {
-            self.counters.artifacts_taken.fetch_add(1, Ordering::Relaxed);
+            self.counters.job_code_bytes.record(code.bytes as u64);
         }
         let bytes = code.bytes as u64;
         let stays = code.clone();
@@ -160,7 +195,7 @@ impl Tiers {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if let Some(old) = old {
-            self.code_bytes.fetch_sub(old.bytes as u64, Ordering::Relaxed);
+            self.retired(&old);
             if old.tier == tier {
                 self.counters.regrown.fetch_add(1, Ordering::Relaxed);
             }
@@ -171,6 +206,11 @@ impl Tiers {
 
     fn reject(&self, entry: &Entry, ledger: &mut Ledger, rejection: Rejection) -> Result<(), Rejection> {
         self.counters.rejected.fetch_add(1, Ordering::Relaxed);
+        match rejection {
+            Rejection::Fatal(_) => drop(self.counters.fatal_errors.fetch_add(1, Ordering::Relaxed)),
+            Rejection::CompilingOff => drop(self.counters.compiling_off.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
+        }
         ledger.rejections += 1;
         let has_code = entry.code().is_some();
         if !has_code {

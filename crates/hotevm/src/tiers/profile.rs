@@ -6,7 +6,10 @@
 //! O1  One bit per byte of code, and nothing else grows.
 //! O2  Bits are set by executing threads and read by workers, relaxed: a region may miss what ran a moment ago.
 
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::{
+    artifacts::record::Record,
+    sync::{AtomicU32, AtomicU64, Ordering},
+};
 
 /// What watched frames saw of one code.
 #[derive(Debug)]
@@ -50,6 +53,12 @@ impl Profile {
     pub(crate) fn watched(&self, stops: u64, gas: u64) {
         self.stops.fetch_add(stops, Ordering::Relaxed);
         self.gas.fetch_add(gas, Ordering::Relaxed);
+    }
+
+    /// Adds what a record of an earlier process says.
+    pub(crate) fn restore(&self, record: &Record) {
+        record.seen.iter().for_each(|pc| self.record(*pc as usize));
+        self.watched(record.stops, record.gas);
     }
 
     /// Number of blocks seen.

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Job {
     pub(crate) entry: Arc<Entry>,
     pub(crate) tier: Tier,
+    /// When it was asked for.
+    pub(crate) since: Instant,
 }
 
 /// What became of a job that was pushed.
@@ -150,20 +152,20 @@ impl Queue {
     }
 
     /// Runs something while this thread holds the lock.
-    #[cfg(test)]
+    #[cfg(all(test, not(feature = "loom")))]
     pub(crate) fn while_locked(&self, run: impl FnOnce()) {
         let _state = lock(&self.state);
         run();
     }
 
     /// Workers that are alive.
-    #[cfg(test)]
+    #[cfg(all(test, not(feature = "loom")))]
     pub(crate) fn workers(&self) -> usize {
         lock(&self.state).workers
     }
 
     /// Jobs that wait.
-    #[cfg(test)]
+    #[cfg(all(test, not(feature = "loom")))]
     pub(crate) fn len(&self) -> usize {
         lock(&self.state).jobs.len()
     }

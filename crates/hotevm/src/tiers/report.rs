@@ -4,7 +4,7 @@
 //! out  [`ContractReport`]; reading it is no observation: nothing gets hotter, nothing counts as used
 
 use super::{
-    Tiers,
+    Speed, Tiers,
     entry::{Entry, Stage},
 };
 use crate::compiler::Rejection;
@@ -35,6 +35,8 @@ pub struct ContractReport {
     pub compilations: u32,
     /// CPU time of all compilations, in nanoseconds.
     pub compile_cpu_ns: u64,
+    /// Gas over time, as far as [`Runtime::time_contracts`](crate::Runtime::time_contracts) asked for it.
+    pub speed: Speed,
     /// Why it is rejected, if it is.
     pub rejection: Option<Rejection>,
 }
@@ -55,6 +57,7 @@ impl Tiers {
             code_bytes: code.as_ref().map_or(0, |code| code.bytes),
             compilations: ledger.compilations,
             compile_cpu_ns: ledger.compile_cpu_ns,
+            speed: entry.timed.speed(),
             rejection: ledger.rejected.as_ref().map(|rejected| rejected.reason.clone()),
         }
     }

@@ -3,11 +3,10 @@
 //! in   heat, leaves and calls by hand, as executing threads and owners of runtimes make them
 //! out  stages, counters, what the compiler was asked for
 
-mod fake;
-
 use super::{
     Found, Tiers,
     entry::{Entry, Key, Stage, Tier},
+    fake::{Behaviour, Fake},
 };
 use crate::{
     Config, Preset, Runtime, Tuning,
@@ -17,7 +16,6 @@ use crate::{
     configuration::{Configuration, Settings},
     sync::{Arc, Ordering, lock},
 };
-use fake::{Behaviour, Fake};
 use revm::{
     context_interface::cfg::GasParams,
     interpreter::instructions::gas_table_spec,
@@ -187,7 +185,7 @@ fn b2_a_code_waits_in_the_queue_at_most_once() {
     let bench = Bench::new(|_| {});
     bench.runtime.pause();
     let entry = bench.entry(1);
-    (0..5).for_each(|_| bench.tiers().ask(&entry, Tier::Native1));
+    (0..5).for_each(|_| bench.tiers().request(&entry, Tier::Native1));
     assert_eq!(bench.tiers().queue.len(), 1);
     let statistics = bench.runtime.statistics();
     assert_eq!((statistics.queued, statistics.queue_merged), (1, 4));
@@ -203,14 +201,14 @@ fn b1_a_full_queue_drops_what_rewards_least() {
     let entries: Vec<Arc<Entry>> = (1..=4).map(|number| bench.entry(number)).collect();
     for (entry, heat) in entries.iter().zip([300, 100, 200, 50]) {
         entry.add_heat(heat);
-        bench.tiers().ask(entry, Tier::Native1);
+        bench.tiers().request(entry, Tier::Native1);
     }
     let waits: Vec<bool> = entries.iter().map(|entry| entry.queued.load(Ordering::Relaxed)).collect();
     assert_eq!(waits, [true, false, true, false]);
     assert_eq!(bench.runtime.statistics().queue_dropped, 2);
     bench.runtime.resume();
     bench.settle();
-    bench.tiers().ask(&entries[1], Tier::Native1);
+    bench.tiers().request(&entries[1], Tier::Native1);
     bench.settle();
     assert_eq!(entries[1].stage(), Stage::Native1, "what was dropped may come again");
 }
@@ -222,7 +220,7 @@ fn b3_the_most_rewarding_code_comes_first() {
     for (number, heat) in [(1, 10), (2, 1000), (3, 100)] {
         let entry = bench.entry(number);
         entry.add_heat(heat);
-        bench.tiers().ask(&entry, Tier::Native1);
+        bench.tiers().request(&entry, Tier::Native1);
     }
     bench.runtime.resume();
     bench.settle();
@@ -530,10 +528,10 @@ fn t2_nothing_is_compiled_twice_at_once() {
     let bench = Bench::new(|config| config.workers = 2);
     bench.fake.hold();
     let entry = bench.entry(1);
-    bench.tiers().ask(&entry, Tier::Native1);
+    bench.tiers().request(&entry, Tier::Native1);
     bench.fake.wait_for(1);
     // The job left the queue, so a second one may wait; it finds the code made when its turn comes.
-    bench.tiers().ask(&entry, Tier::Native1);
+    bench.tiers().request(&entry, Tier::Native1);
     bench.fake.release();
     bench.settle();
     assert_eq!(bench.fake.asked().len(), 1);
@@ -541,13 +539,11 @@ fn t2_nothing_is_compiled_twice_at_once() {
 
 #[test]
 fn the_budget_holds_workers_back() {
-    let bench = Bench::new(|_| {});
+    let bench = Bench::new(|config| config.enabled = false);
+    // A worker that waits already would go by the budget of then.
     lock(&bench.tiers().budget).spend(Duration::from_secs(1 << 40));
-    let entry = bench.entry(1);
-    // A worker that just starts may hold the queue's lock; then the job is dropped.
-    while bench.runtime.statistics().queued == 0 {
-        bench.tiers().ask(&entry, Tier::Native1);
-    }
+    bench.runtime.enable();
+    bench.tiers().request(&bench.entry(1), Tier::Native1);
     assert!(!bench.runtime.settle(Duration::from_millis(50)));
     assert!(bench.fake.asked().is_empty());
     assert!(bench.runtime.shutdown(LONG), "waiting for the budget does not keep a worker from ending");

@@ -93,8 +93,7 @@ impl Tiers {
 
     /// Removes an entry: T5 of `tiers`.
     pub(crate) fn forget_entry(&self, entry: &Entry) -> bool {
-        let removed = self.entries.remove_if(&entry.key, |_, known| std::ptr::eq(&raw const **known, entry));
-        if removed.is_none() {
+        if !self.entries.remove(&entry.key, entry) {
             return false;
         }
         self.entry_count.fetch_sub(1, Ordering::Relaxed);
@@ -112,27 +111,37 @@ impl Tiers {
 
     fn took_away(&self, code: Option<&NativeCode>) {
         if let Some(code) = code {
-            self.code_bytes.fetch_sub(code.bytes as u64, Ordering::Relaxed);
+            self.retired(code);
         }
         self.changes.fetch_add(1, Ordering::Release);
     }
 
+    /// Counts what an entry holds no longer.
+    pub(super) fn retired(&self, code: &NativeCode) {
+        self.code_bytes.fetch_sub(code.bytes as u64, Ordering::Relaxed);
+        if code.is_region() {
+            self.counters.code_leaves.record(code.left());
+        }
+    }
+
     /// All entries there are now (U1).
     pub(crate) fn all_entries(&self) -> Vec<Arc<Entry>> {
-        self.entries.iter().map(|entry| entry.value().clone()).collect()
+        self.entries.values()
     }
 
     /// The entries of a code hash, one per configuration.
     pub(crate) fn entries_of(&self, hash: B256) -> Vec<Arc<Entry>> {
         let keys: Vec<Key> = self.configurations.numbers().map(|number| (hash, number)).collect();
-        keys.iter().filter_map(|key| self.entries.get(key).map(|entry| entry.value().clone())).collect()
+        keys.iter().filter_map(|key| self.entries.get(key)).collect()
     }
 
-    /// Drops all jobs and workers; false if a worker still compiled when the time was over. It ends when its job does.
+    /// Drops all jobs and ends all threads; false if a worker still compiled when the time was over, or the store had not answered after
+    /// as long again. They end when their job does.
     pub(crate) fn stop(&self, timeout: std::time::Duration) -> bool {
         self.queue.clear();
         self.queue.want(0);
-        self.queue.wait_for_workers(timeout)
+        let are_gone = self.queue.wait_for_workers(timeout);
+        self.writer.as_ref().is_none_or(|writer| writer.stop(timeout)) && are_gone
     }
 
     /// The queue, for calls by hand.

@@ -4,19 +4,23 @@
 //! out  parts that can be published and even entered; a record of what was asked for
 
 use crate::{
+    artifacts::{
+        artifact_of,
+        fingerprint::{Maker, llvm_version},
+    },
     code::Parts,
-    compiler::{Compile, Rejection, Request},
+    compiler::{Compile, Kept, Rejection, Request},
     sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, lock, wait},
     tiers::entry::Tier,
 };
-use hotevm_abi::LeaveRow;
-use hotevm_code::{CodeMemory, Image, Machine};
+use hotevm_abi::{Artifact, EntryPoint, LeaveRow};
+use hotevm_code::{CodeMemory, Image, Machine, SharedObject};
 use revm::primitives::Bytes;
 use std::time::Duration;
 
 /// What the compiler does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Behaviour {
+pub(crate) enum Behaviour {
     Succeed,
     Fail,
     FailForGood,
@@ -25,11 +29,11 @@ pub(super) enum Behaviour {
 
 /// One compilation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) bytecode: Bytes,
-    pub(super) tier: Tier,
-    pub(super) region: Option<Vec<u32>>,
-    pub(super) likely: Option<Vec<u32>>,
+pub(crate) struct Asked {
+    pub(crate) bytecode: Bytes,
+    pub(crate) tier: Tier,
+    pub(crate) region: Option<Vec<u32>>,
+    pub(crate) likely: Option<Vec<u32>>,
 }
 
 #[derive(Debug)]
@@ -40,22 +44,22 @@ struct Gate {
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     memory: CodeMemory,
     behaviour: Mutex<Behaviour>,
     asked: Mutex<Vec<Asked>>,
     gate: Mutex<Gate>,
     moved: Condvar,
     /// What `Parts::bytes` says.
-    pub(super) bytes: AtomicUsize,
+    pub(crate) bytes: AtomicUsize,
 }
 
 /// The compiler; its clones share everything.
 #[derive(Debug, Clone)]
-pub(super) struct Fake(pub(super) Arc<State>);
+pub(crate) struct Fake(pub(crate) Arc<State>);
 
 impl Fake {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(State {
             memory: CodeMemory::new(1 << 28),
             behaviour: Mutex::new(Behaviour::Succeed),
@@ -66,27 +70,27 @@ impl Fake {
         }))
     }
 
-    pub(super) fn behave(&self, behaviour: Behaviour) {
+    pub(crate) fn behave(&self, behaviour: Behaviour) {
         *lock(&self.0.behaviour) = behaviour;
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         lock(&self.0.asked).clone()
     }
 
     /// From now on compilations wait.
-    pub(super) fn hold(&self) {
+    pub(crate) fn hold(&self) {
         lock(&self.0.gate).is_open = false;
     }
 
     /// Lets them go on.
-    pub(super) fn release(&self) {
+    pub(crate) fn release(&self) {
         lock(&self.0.gate).is_open = true;
         self.0.moved.notify_all();
     }
 
     /// Waits until so many compilations began.
-    pub(super) fn wait_for(&self, count: usize) {
+    pub(crate) fn wait_for(&self, count: usize) {
         let mut gate = lock(&self.0.gate);
         while gate.arrived < count {
             gate = wait(&self.0.moved, gate, Duration::from_secs(60));
@@ -96,6 +100,10 @@ impl Fake {
 
 impl Compile for Fake {
     fn is_available(&self) -> bool {
+        true
+    }
+
+    fn can_run(&self) -> bool {
         true
     }
 
@@ -124,7 +132,37 @@ impl Compile for Fake {
         let executable = self.0.memory.load(&image()).map_err(|error| Rejection::Memory(error.to_string()))?;
         let leave = LeaveRow { pc: 0, gas: 0, top: 0, reason: hotevm_ir::LeaveReason::Outside as u8, constants: vec![] };
         let bytes = self.0.bytes.load(Ordering::Relaxed);
-        Ok(Parts { executable, entries: vec![], leaves: vec![leave], instructions: 1, bytes, is_compiled: true })
+        Ok(Parts {
+            executable,
+            entries: vec![EntryPoint { pc: 0, number: 0, height_min: 0, height_max: 1024, memory_min: 0 }],
+            leaves: vec![leave],
+            instructions: 1,
+            bytes,
+            region: request.region.clone().unwrap_or_default(),
+            compile_cpu_ns: 0,
+            stored: None,
+        })
+    }
+
+    fn keep(&self, kept: &Kept<'_>) -> Result<SharedObject, Rejection> {
+        let maker = Maker { llvm: llvm_version().unwrap_or_default(), features: vec![] };
+        artifact_of(kept, maker)
+    }
+
+    fn take(&self, object: SharedObject) -> Result<Parts, Rejection> {
+        let executable = self.0.memory.load(&object.image()).map_err(|error| Rejection::Memory(error.to_string()))?;
+        let Artifact { key, code, .. } = object.into_artifact();
+        let bytes = self.0.bytes.load(Ordering::Relaxed);
+        Ok(Parts {
+            executable,
+            entries: code.entries,
+            leaves: code.leaves,
+            instructions: 0,
+            bytes,
+            region: vec![],
+            compile_cpu_ns: 0,
+            stored: Some(key),
+        })
     }
 }
 

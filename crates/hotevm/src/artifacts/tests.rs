@@ -1,0 +1,336 @@
+//! The laws of the writer and of preloads, with a compiler and a store that tests steer.
+//!
+//! in   code that gets hot; a store that fails, panics, is slow, or comes back
+//! out  what is in the store, what entries have, counters
+
+mod shelf;
+
+use super::{Preloaded, Record, region_digest};
+use crate::{
+    Config, Instructions, Preset, Rejection, Runtime, Tuning,
+    sync::{Arc, Ordering},
+    tiers::{
+        Tiers,
+        entry::{Entry, Rejected, Stage, Tier},
+        fake::Fake,
+    },
+};
+use hotevm_abi::Tier as KeyTier;
+use revm::{
+    bytecode::Bytecode,
+    primitives::{Bytes, hardfork::SpecId, keccak256},
+};
+use shelf::Shelf;
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(60);
+const SPEC: SpecId = SpecId::OSAKA;
+const STOCK: Instructions = Instructions::Stock;
+
+struct Bench {
+    runtime: Runtime,
+    fake: Fake,
+    shelf: Shelf,
+}
+
+impl Bench {
+    fn new(shelf: &Shelf, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config { store: Some(Arc::new(shelf.clone())), ..Config::preset(Preset::Production) };
+        config.tuning = Tuning { compile_cpu_share: 1e6, store_retry_ms: 1, ..config.tuning };
+        change(&mut config);
+        let fake = Fake::new();
+        let runtime = Runtime::over(Tiers::new(config, Box::new(fake.clone())), None);
+        Self { runtime, fake, shelf: shelf.clone() }
+    }
+
+    fn entry(&self, number: u8) -> Arc<Entry> {
+        self.runtime.entry(&code(number), SPEC, STOCK)
+    }
+
+    /// Compiles these blocks of a code for a tier.
+    fn compile(&self, number: u8, blocks: &[usize], tier: Tier) -> Arc<Entry> {
+        let entry = self.entry(number);
+        self.runtime.tiers.watch(&entry);
+        blocks.iter().for_each(|pc| entry.profile().expect("a profile").record(*pc));
+        self.runtime.compile_tier(&code(number), SPEC, STOCK, tier).expect("the compiler compiles");
+        entry
+    }
+
+    fn settle(&self) {
+        assert!(self.runtime.settle(LONG));
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        self.runtime.writer_counts().iter().find(|(other, _)| *other == name).expect("a counter of this name").1
+    }
+
+    fn preload(&self) -> Preloaded {
+        self.runtime.preload().expect("a store that can be read")
+    }
+}
+
+fn code(number: u8) -> Bytes {
+    vec![0x5b, 0x60, number, 0x50, 0x5b, 0x5b, 0x00].into()
+}
+
+#[test]
+fn n4_a_region_is_kept_with_its_profile_and_grows_in_the_next_process() {
+    let shelf = Shelf::default();
+    let first = Bench::new(&shelf, |_| {});
+    first.compile(1, &[0], Tier::Native1);
+    first.settle();
+    assert_eq!(shelf.objects()[0].artifact().key.tier, KeyTier::First);
+    let entry = first.entry(1);
+    entry.profile().expect("a profile").watched(7, 700);
+    first.compile(1, &[4], Tier::Native2);
+    first.settle();
+    assert_eq!((first.count("written"), first.count("superseded")), (2, 1));
+    entry.profile().expect("a profile").record(5);
+    let [object] = shelf.objects().try_into().expect("one artifact");
+    let key = &object.artifact().key;
+    assert_eq!((key.tier, key.region), (KeyTier::Second, region_digest(&[0, 4])));
+    let record = Record { stops: 7, gas: 700, seen: vec![0, 4], region: vec![0, 4] };
+    assert_eq!(Record::decode(&object.artifact().profile), Some(record));
+    // The next process, as far as the store can tell.
+    let second = Bench::new(&shelf, |config| config.tuning.grow_leaves = 2);
+    assert_eq!(second.preload(), Preloaded { taken: 1, ..Preloaded::default() });
+    let entry = second.entry(1);
+    let taken = entry.code().expect("the code of the store");
+    let profile = entry.profile().expect("the profile of the store");
+    assert_eq!((entry.stage(), taken.profile_blocks, profile.starts()), (Stage::Native2, 2, vec![0, 4]));
+    assert_eq!((profile.totals(), second.fake.asked().len()), ((7, 700), 0));
+    profile.record(5);
+    (0..4).for_each(|_| second.runtime.tiers.left(&taken, 0));
+    second.settle();
+    assert_eq!(second.fake.asked()[0].region, Some(vec![0, 4, 5]));
+    assert_eq!((second.count("written"), second.count("superseded")), (1, 1));
+    let [object] = shelf.objects().try_into().expect("the larger region alone");
+    assert_eq!(object.artifact().key.region, region_digest(&[0, 4, 5]));
+    assert_eq!(Bench::new(&shelf, |_| {}).preload().taken, 1);
+}
+
+#[test]
+fn bytes_are_compared_once_for_each_place() {
+    let bench = Bench::new(&Shelf::default(), |_| {});
+    let entry = bench.entry(1);
+    let (own, copy) = (Bytecode::new_legacy(code(1)), Bytecode::new_legacy(code(1)));
+    assert_ne!(own.original_byte_slice().as_ptr(), copy.original_byte_slice().as_ptr());
+    assert!(entry.holds(&own) && entry.holds(&own) && entry.holds(&copy) && entry.holds(&own));
+    assert!(!entry.holds(&Bytecode::new_legacy(code(2))));
+    let shorter = Bytecode::new_legacy(code(1).slice(..3));
+    assert!(!entry.holds(&shorter) && entry.holds(&copy));
+}
+
+#[test]
+fn better_code_is_not_replaced_by_an_artifact() {
+    let shelf = Shelf::default();
+    let first = Bench::new(&shelf, |_| {});
+    first.compile(1, &[0], Tier::Native2);
+    first.compile(2, &[0], Tier::Native2);
+    first.runtime.compile(&code(3), SPEC, STOCK).expect("compiled");
+    first.settle();
+    let second = Bench::new(&shelf, |_| {});
+    second.compile(1, &[0, 4], Tier::Native2);
+    second.compile(2, &[0, 4], Tier::Native1);
+    assert_eq!(second.preload(), Preloaded { taken: 2, present: 1, ..Preloaded::default() });
+    let stages = [1, 2, 3].map(|number| second.entry(number).stage());
+    assert_eq!(stages, [Stage::Native2, Stage::Native2, Stage::Whole]);
+    let blocks = [1, 2].map(|number| second.entry(number).code().expect("code").profile_blocks);
+    assert_eq!(blocks, [2, 1], "a higher tier of fewer blocks is better than a lower one of more");
+    second.settle();
+    let test = Bench::new(&shelf, |config| config.preset = Preset::Test);
+    assert_eq!(test.preload(), Preloaded { taken: 1, regions: 3, ..Preloaded::default() });
+}
+
+#[test]
+fn what_lacked_a_compiler_takes_an_artifact_and_what_is_denied_does_not() {
+    let shelf = Shelf::default();
+    let first = Bench::new(&shelf, |_| {});
+    [1, 2].iter().for_each(|number| drop(first.compile(*number, &[0], Tier::Whole)));
+    first.settle();
+    let second = Bench::new(&shelf, |config| {
+        config.deny.insert(keccak256(code(2)));
+    });
+    let entry = second.entry(1);
+    let mut ledger = entry.ledger();
+    ledger.rejected = Some(Rejected { reason: Rejection::NoCompiler, retry_at_s: None });
+    entry.publish(&mut ledger, None, Stage::Rejected);
+    drop(ledger);
+    assert_eq!(second.preload(), Preloaded { taken: 1, present: 1, ..Preloaded::default() });
+    assert_eq!([1, 2].map(|number| second.entry(number).stage()), [Stage::Whole, Stage::Rejected]);
+    assert!(entry.ledger().rejected.is_none());
+}
+
+#[test]
+fn p3_a_store_that_fails_is_tried_again() {
+    let bench = Bench::new(&Shelf::default(), |_| {});
+    bench.shelf.fail(5);
+    let entry = bench.compile(1, &[0], Tier::Native2);
+    assert_eq!(entry.stage(), Stage::Native2, "the code is there whatever the store does");
+    bench.shelf.wait_for_artifacts(1);
+    bench.settle();
+    assert_eq!((bench.count("failed"), bench.count("retried"), bench.count("written")), (5, 5, 1));
+}
+
+#[test]
+fn p3_a_full_store_holds_nobody_up() {
+    let bench = Bench::new(&Shelf::default(), |config| config.tuning.store_retry_ms = 1 << 20);
+    bench.shelf.fail(u32::MAX);
+    bench.compile(1, &[0], Tier::Native2);
+    bench.shelf.wait_for_calls(1);
+    bench.compile(2, &[0], Tier::Native2);
+    assert!(bench.runtime.settle(LONG), "a store that fails is not waited for");
+    assert_eq!((bench.count("failed"), bench.count("written")), (1, 0));
+    assert!(bench.runtime.shutdown(LONG), "P4: what cannot be written is given up");
+    assert_eq!(bench.count("given-up"), 2);
+}
+
+#[test]
+fn a_store_that_panics_is_a_store_that_fails() {
+    let bench = Bench::new(&Shelf::default(), |_| {});
+    bench.shelf.panic(true);
+    bench.compile(1, &[0], Tier::Native2);
+    bench.shelf.wait_for_calls(2);
+    bench.shelf.panic(false);
+    bench.shelf.wait_for_artifacts(1);
+    bench.settle();
+    assert!(bench.count("failed") >= 2 && bench.count("written") == 1);
+}
+
+#[test]
+fn p2_a_slow_store_holds_nobody_up_and_the_queue_is_bounded() {
+    let bench = Bench::new(&Shelf::default(), |config| config.tuning.store_queue_len_max = 2);
+    bench.shelf.hold(true);
+    bench.compile(1, &[0], Tier::Native2);
+    bench.shelf.wait_for_calls(1);
+    // While the store hangs, codes are compiled, replaced and run.
+    let entries: Vec<_> = (2..6).map(|number| bench.compile(number, &[0], Tier::Native2)).collect();
+    assert!(entries.iter().all(|entry| entry.stage() == Stage::Native2));
+    bench.compile(2, &[0, 4], Tier::Native2);
+    assert!(!bench.runtime.settle(Duration::from_millis(20)));
+    assert_eq!(bench.count("dropped"), 2);
+    bench.shelf.hold(false);
+    bench.settle();
+    assert_eq!((bench.count("written"), bench.shelf.objects().len()), (3, 3));
+    let regions: Vec<_> = bench.shelf.objects().iter().map(|object| object.artifact().key.region).collect();
+    assert_eq!(regions.iter().filter(|region| **region == region_digest(&[0, 4])).count(), 1, "the newest code is written");
+    assert!(entries.iter().all(|entry| !entry.writing.load(Ordering::Relaxed)), "what was dropped may be pushed again");
+}
+
+#[test]
+fn shutting_down_waits_no_longer_than_it_may_for_a_store_that_hangs() {
+    let bench = Bench::new(&Shelf::default(), |_| {});
+    bench.shelf.hold(true);
+    bench.compile(1, &[0], Tier::Native2);
+    bench.shelf.wait_for_calls(1);
+    bench.compile(2, &[0], Tier::Native2);
+    assert!(!bench.runtime.shutdown(Duration::from_millis(20)));
+    bench.shelf.hold(false);
+    assert!(bench.runtime.shutdown(LONG));
+    bench.runtime.enable();
+    bench.compile(3, &[0], Tier::Native2);
+    bench.settle();
+    assert!(bench.shelf.objects().len() >= 2, "an enabled runtime has a writer again");
+}
+
+#[test]
+fn p4_the_last_handle_to_go_leaves_nothing_unwritten_and_tells_what_was_used() {
+    let shelf = Shelf::default();
+    let bench = Bench::new(&shelf, |_| {});
+    shelf.hold(true);
+    let entries = [1, 2, 3].map(|number| bench.compile(number, &[0], Tier::Native2));
+    entries[1].code().expect("code").add_gas(5);
+    shelf.hold(false);
+    drop(bench);
+    assert_eq!(shelf.objects().len(), 3);
+    let used: Vec<_> = shelf.used().iter().map(|key| key.code_hash).collect();
+    assert_eq!(used, [entries[1].key.0]);
+}
+
+#[test]
+fn a_store_that_cannot_be_read_at_start_is_tried_again() {
+    let shelf = Shelf::default();
+    let first = Bench::new(&shelf, |_| {});
+    first.compile(1, &[0], Tier::Whole);
+    first.settle();
+    let second = Bench::new(&shelf, |_| {});
+    shelf.fail(3);
+    let preload = second.runtime.preload_in_background().expect("a thread");
+    assert_eq!(preload.wait().expect("it comes back").taken, 1);
+    shelf.fail(u32::MAX);
+    let third = Bench::new(&shelf, |_| {});
+    assert!(third.runtime.preload_in_background().expect("a thread").wait().is_err());
+    assert_eq!(third.compile(1, &[0], Tier::Whole).stage(), Stage::Whole);
+    // A runtime that ends does not wait for a store to come back.
+    let fourth = Bench::new(&shelf, |config| config.tuning.store_retry_ms = 1 << 20);
+    let preload = fourth.runtime.preload_in_background().expect("a thread");
+    fourth.runtime.shutdown(LONG);
+    assert!(preload.wait().is_err());
+}
+
+#[test]
+fn n2_a_preload_from_a_slow_store_delays_nobody() {
+    let shelf = Shelf::default();
+    let first = Bench::new(&shelf, |_| {});
+    first.compile(1, &[0], Tier::Native2);
+    first.settle();
+    let second = Bench::new(&shelf, |_| {});
+    let calls = shelf.calls();
+    shelf.hold(true);
+    let preload = second.runtime.preload_in_background().expect("a thread");
+    shelf.wait_for_calls(calls + 1);
+    second.compile(2, &[0], Tier::Native2);
+    assert_eq!([1, 2].map(|number| second.entry(number).stage()), [Stage::Cold, Stage::Native2]);
+    shelf.hold(false);
+    assert_eq!(preload.wait().expect("a store that answers").taken, 1);
+    assert_eq!(second.entry(1).stage(), Stage::Native2);
+}
+
+#[test]
+fn code_that_is_prepared_is_taken_from_the_store_or_asked_for() {
+    let shelf = Shelf::default();
+    let first = Bench::new(&shelf, |_| {});
+    first.compile(1, &[0], Tier::Native2);
+    first.settle();
+    let second = Bench::new(&shelf, |_| {});
+    let contracts = [1, 2].map(|number| (code(number), SPEC, STOCK));
+    second.runtime.prepare_batch(contracts, Some(Tier::Whole));
+    second.settle();
+    assert_eq!([1, 2].map(|number| second.entry(number).stage()), [Stage::Native2, Stage::Whole]);
+    assert_eq!(second.count("prepared"), 1);
+    // A store that fails changes what is compiled, and nothing else.
+    shelf.fail(1);
+    let third = Bench::new(&shelf, |_| {});
+    third.runtime.prepare_batch([1, 3].map(|number| (code(number), SPEC, STOCK)), Some(Tier::Whole));
+    third.settle();
+    assert_eq!([1, 3].map(|number| third.entry(number).stage()), [Stage::Whole, Stage::Whole]);
+    third.runtime.prepare(&code(4), SPEC, STOCK);
+    third.settle();
+    assert_eq!(third.entry(4).stage(), Stage::Watched);
+}
+
+#[test]
+fn artifacts_are_deleted_while_their_code_runs() {
+    let bench = Bench::new(&Shelf::default(), |_| {});
+    let entries = [1, 2, 3].map(|number| bench.compile(number, &[0], Tier::Native2));
+    bench.settle();
+    assert_eq!(bench.runtime.delete_artifacts(keccak256(code(1))).expect("deleted"), 1);
+    assert_eq!(bench.runtime.delete_artifacts(keccak256(code(1))).expect("nothing left"), 0);
+    assert_eq!((bench.shelf.objects().len(), entries[0].stage()), (2, Stage::Native2));
+    assert_eq!(bench.runtime.clear_artifacts().expect("cleared"), 2);
+    bench.compile(1, &[0, 4], Tier::Native2);
+    bench.settle();
+    assert_eq!(bench.shelf.objects().len(), 1, "kept again when it is compiled anew");
+}
+
+#[test]
+fn what_waits_to_be_written_is_not_written_after_it_was_deleted() {
+    let bench = Bench::new(&Shelf::default(), |config| config.tuning.store_retry_ms = 1 << 20);
+    bench.shelf.fail(1);
+    bench.compile(1, &[0], Tier::Native2);
+    bench.shelf.wait_for_calls(1);
+    bench.settle();
+    assert_eq!(bench.runtime.delete_artifacts(keccak256(code(1))).expect("the store is back"), 0);
+    assert!(bench.runtime.shutdown(LONG));
+    assert_eq!((bench.shelf.objects().len(), bench.count("given-up")), (0, 0));
+}
