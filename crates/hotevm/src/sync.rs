@@ -195,17 +195,18 @@ pub(crate) fn spawn_worker(name: &str, work: impl FnOnce() + Send + 'static) -> 
         let _ = rustix::process::setpriority_process(None, WORKER_NICENESS);
         work();
     };
-    thread::Builder::new().name(name.to_owned()).stack_size(WORKER_STACK_BYTES).spawn(start).map(drop)
+    thread::Builder::new().name(name.to_owned()).spawn(start).map(drop)
 }
 
 /// Starts a thread that calls LLVM, at the priority of its parent; it ends by itself, or never.
 #[cfg(feature = "llvm")]
 pub(crate) fn spawn_compiler(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name("hotevm-llvm".to_owned()).stack_size(WORKER_STACK_BYTES).spawn(work).map(drop)
+    thread::Builder::new().name("hotevm-llvm".to_owned()).stack_size(COMPILER_STACK_BYTES).spawn(work).map(drop)
 }
 
-/// LLVM recurses over the expressions of a block.
-const WORKER_STACK_BYTES: usize = 16 << 20;
+/// LLVM recurses over chains of blocks and of values, as long as trees of the SSA form may be (`tree_instructions_max`).
+#[cfg(feature = "llvm")]
+const COMPILER_STACK_BYTES: usize = 16 << 20;
 
 /// Starts a thread with a name that debuggers and profilers show.
 pub(crate) fn spawn_named<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {

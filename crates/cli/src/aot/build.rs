@@ -28,9 +28,6 @@ use std::{
     time::Instant,
 };
 
-/// Stack of a thread that compiles: LLVM recurses over large functions.
-const STACK_BYTES: usize = 64 << 20;
-
 /// Arguments of `aot build`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -150,7 +147,7 @@ fn build_all(runtime: &Runtime, store: &LocalStore, codes: &[Code], threads: usi
     };
     thread::scope(|scope| -> eyre::Result<()> {
         for _ in 0..threads.clamp(1, codes.len().max(1)) {
-            thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, worker).wrap_err("a thread")?;
+            thread::Builder::new().spawn_scoped(scope, worker).wrap_err("a thread")?;
         }
         Ok(())
     })?;

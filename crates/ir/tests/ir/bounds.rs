@@ -61,6 +61,7 @@ const SHAPES: &[Shape] = &[
     }),
     ("a stack that grows in a loop", |n| "l:\nJUMPDEST\n".to_owned() + &"CALLER\nJUMPDEST\n".repeat(n) + "PUSH2 @l\nJUMP\n"),
     ("host instructions", |n| deep() + &"DUP16\nSLOAD\nPOP\n".repeat(n)),
+    ("one long block", |n| "CALLER\n".to_owned() + &"DUP1\nADD\n".repeat(2 * n)),
     ("loops", |n| "CALLER\n".to_owned() + &each(0..n, |i| format!("l{i}:\nJUMPDEST\nDUP1\nPUSH2 @l{i}\nJUMPI\n"))),
     ("nested loops", |n| {
         each(0..n, |i| format!("l{i}:\nJUMPDEST\n")) + &each((0..n).rev(), |i| format!("CALLER\nPUSH2 @l{i}\nJUMPI\n"))
@@ -79,6 +80,33 @@ fn work(code: &[u8]) -> (usize, usize) {
     let steps = flow::flow(&decoded, &blocks, &config).steps as usize;
     let compiled = compile(code, &config, false).unwrap_or_else(|reject| panic!("{reject}"));
     (steps, weight(&compiled.function))
+}
+
+/// Instructions of the largest tree.
+fn largest_tree(function: &Function) -> usize {
+    let mut sizes = vec![0; function.blocks.len()];
+    for root in (0..sizes.len()).filter(|block| function.blocks[*block].root.is_some()) {
+        let mut work = vec![root];
+        while let Some(block) = work.pop() {
+            let block = &function.blocks[block];
+            sizes[root] += block.insts.len() + 1;
+            let next = block.end.iter().flat_map(|end| end.edges()).map(|edge| edge.block.index());
+            work.extend(next.filter(|next| function.blocks[*next].root.is_none()));
+        }
+    }
+    sizes.into_iter().max().unwrap_or(0)
+}
+
+#[test]
+fn trees_are_bounded_however_long_the_code_is() {
+    let config = config(Fork::Osaka);
+    for (name, shape) in SHAPES {
+        let compiled = compile(&assemble(&shape(3000)), &config, false).unwrap_or_else(|reject| panic!("{name}: {reject}"));
+        let largest = largest_tree(&compiled.function);
+        println!("{name}: {largest}");
+        // An EVM instruction becomes a few of the SSA form.
+        assert!(largest <= 6 * config.limits.tree_instructions_max as usize, "{name}: {largest} instructions in a tree");
+    }
 }
 
 #[test]

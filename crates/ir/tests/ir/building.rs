@@ -145,6 +145,7 @@ fn settings(random: &mut Random, fork: Fork) -> Config {
         limits.loop_params_max = *random.pick(&[0, 1, 6]);
         limits.path_slots_max = *random.pick(&[1, 3, 8]);
         limits.path_addresses_max = *random.pick(&[1, 64]);
+        limits.tree_instructions_max = *random.pick(&[1, 4, 600]);
     }
     config
 }

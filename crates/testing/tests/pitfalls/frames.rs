@@ -94,6 +94,25 @@ fn pitfall_33_calls_1024_deep_do_not_nest_on_the_host() {
 }
 
 #[test]
+fn pitfall_33_long_code_compiles_on_a_small_stack() {
+    // Long chains of values, and of blocks, over which LLVM recurses.
+    let values = "CALLER ".to_owned() + &"DUP1 ADD ".repeat(10_000) + "0 MSTORE 0x20 0 RETURN";
+    let blocks = "CALLER ".to_owned() + &"DUP1 @end JUMPI ".repeat(4000) + ":end 0 MSTORE 0x20 0 RETURN";
+    for optimisation in [Optimisation::None, Optimisation::Full] {
+        let runtime = runtime(optimisation, false);
+        let compiled = thread::scope(|scope| {
+            let run = || {
+                let codes = [&values, &blocks].map(|text| assemble(text).into());
+                codes.map(|code| runtime.compile(&code, SpecId::OSAKA, Instructions::Stock).is_ok())
+            };
+            let small = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, run).expect("a thread");
+            small.join().expect("no overflow and no panic")
+        });
+        assert_eq!(compiled, [native_available(); 2], "{optimisation}");
+    }
+}
+
+#[test]
 fn pitfall_33_turns_of_native_code_and_interpreter_do_not_nest_on_the_host() {
     // Every instruction of the loop leaves, and every round comes back at the JUMPDEST.
     let code = assemble("20000 :loop 1 SWAP1 SUB DUP1 @loop JUMPI 0 MSTORE 0x20 0 RETURN");
