@@ -34,6 +34,7 @@ limits! {
     loop_params_max = 6, "stack entries kept in registers round an innermost loop";
     path_slots_max = 64, "stack entries known at a time; beyond it they are stored, so that leaves stay small";
     path_addresses_max = 64, "addresses known at a time; beyond it they are forgotten";
+    tree_instructions_max = 600, "EVM instructions that hang on one block; beyond it the stack is brought home";
     part_instructions_max = 600, "SSA instructions per LLVM function; longer code is split";
     wide_multiplications_max = 160, "multiplications inlined per LLVM function; beyond it they are called";
 }

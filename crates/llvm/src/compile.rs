@@ -2,6 +2,9 @@
 //!
 //! in   a verified function, target, pipeline
 //! out  object bytes, entry points, leave rows
+//!
+//! C1  LLVM runs on a stack of its own: its passes recurse over chains of blocks and of values, further than the stack of a thread that
+//!     somebody else made may reach. How far is bounded by what hangs on one root of the SSA form (`tree_instructions_max`).
 
 use crate::{
     diagnostics::Diagnostics,
@@ -11,6 +14,9 @@ use crate::{
 use hotevm_abi::{EntryPoint, LeaveRow};
 use hotevm_ir::{Function, Limits};
 use inkwell::{builder::BuilderError, context::Context, passes::PassBuilderOptions, targets::FileType};
+
+/// The stack that LLVM runs on. Address space; memory is taken as it is needed.
+const STACK_BYTES: usize = 64 << 20;
 
 /// Why no object was made.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +62,17 @@ pub struct Output {
 /// # Errors
 /// When LLVM does not make an object of it; the code then stays interpreted.
 pub fn compile(
+    function: &Function,
+    target: &Target,
+    optimisation: Optimisation,
+    limits: &Limits,
+    verify: bool,
+    dump: bool,
+) -> Result<Output, CompileError> {
+    stacker::grow(STACK_BYTES, || compile_here(function, target, optimisation, limits, verify, dump))
+}
+
+fn compile_here(
     function: &Function,
     target: &Target,
     optimisation: Optimisation,

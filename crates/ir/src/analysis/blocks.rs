@@ -6,6 +6,7 @@
 //! B1  A block starts at 0, at every jump destination, and behind every instruction that ends a block.
 //! B2  An opcode that is unknown or not active in the fork ends its block; so does one declared custom, behind which nothing is
 //!     known of the stack.
+//! B3  No block is longer than `tree_instructions_max`, so that whatever recurses over a block is bounded.
 
 use crate::{
     bytecode::{Code, Instruction},
@@ -71,7 +72,8 @@ impl Blocks {
             let exit = exit_of(&code.instructions[index], config);
             let next = code.instructions.get(index + 1);
             let next_is_leader = next.is_some_and(|next| code.jump_destinations.get(next.pc as usize) == Some(&true));
-            if exit == Exit::FallThrough && !next_is_leader && next.is_some() {
+            let has_room = index + 1 - first < config.limits.tree_instructions_max as usize;
+            if exit == Exit::FallThrough && !next_is_leader && next.is_some() && has_room {
                 continue;
             }
             list.push(block(code, config, first, index + 1, exit));

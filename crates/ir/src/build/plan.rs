@@ -6,6 +6,8 @@
 //! P1  A block is a root when it has several ways in, or a way in from outside.
 //! P2  Entry 0 is the start; further entries stand behind calls and custom opcodes, at loop heads and at dispatch targets.
 //! P3  At most `dispatched_blocks_max` blocks are dispatched to; a computed jump to any other leaves.
+//! P4  At most `tree_instructions_max` instructions hang on one root: the block that would be one too many is a root. No function of the
+//!     back end, whose passes recurse over blocks and expressions, is then much larger than what it may hold.
 
 use crate::{
     analysis::{
@@ -50,7 +52,12 @@ pub fn plan(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &C
     let mut loops = loops(code, blocks, &successors, &closed, slots_max);
     // Behind a host instruction the stack is at home and its values are not known before it.
     loops.slots.retain(|block, _| !after_host[*block]);
-    let root: Vec<bool> = (0..count).map(|block| !closed[block] || predecessors[block].len() != 1 || loops.head[block]).collect();
+    let mut root: Vec<bool> =
+        (0..count).map(|block| !closed[block] || predecessors[block].len() != 1 || loops.head[block]).collect();
+    for block in cut(blocks, &successors, &mut root, config.limits.tree_instructions_max as usize) {
+        // Parameters would tie both pieces together again.
+        loops.slots.remove(&block);
+    }
     let is_destination = |block: usize| code.jump_destinations.get(blocks.list[block].pc as usize) == Some(&true);
     let entry = (0..count)
         .map(|block| {
@@ -63,6 +70,27 @@ pub fn plan(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &C
         })
         .collect();
     Plan { root, entry, dispatch, compared, any_dispatch, loops }
+}
+
+/// Makes roots of blocks until no tree is larger than it may be (P4); the new ones.
+fn cut(blocks: &Blocks, successors: &[Vec<usize>], root: &mut [bool], instructions_max: usize) -> Vec<usize> {
+    let mut new = vec![];
+    let mut roots: Vec<usize> = (0..root.len()).filter(|block| root[*block]).collect();
+    while let Some(head) = roots.pop() {
+        let (mut filled, mut work) = (0, vec![head]);
+        while let Some(block) = work.pop() {
+            let len = blocks.list[block].end - blocks.list[block].first;
+            if block != head && filled + len > instructions_max {
+                root[block] = true;
+                new.push(block);
+                roots.push(block);
+                continue;
+            }
+            filled += len;
+            work.extend(successors[block].iter().copied().filter(|next| !root[*next]));
+        }
+    }
+    new
 }
 
 /// The blocks that computed jumps may arrive at, known targets first (P3).
