@@ -193,7 +193,8 @@ impl Runtime {
         self.compiler.as_ref()?.key(code_hash, &Settings::stock(spec, instructions.words()), self.config())
     }
 
-    /// Compiles a whole contract to an artifact, for a fork with stock gas costs; nothing is mapped or remembered.
+    /// Compiles a whole contract to an artifact, for a fork with stock gas costs; nothing is mapped or remembered. What this runtime
+    /// saw to run of it is laid out together.
     ///
     /// # Errors
     /// The reason why there is no code for it.
@@ -204,7 +205,8 @@ impl Runtime {
         let key = compiler.key(code_hash, &settings, self.config()).ok_or(Rejection::NoCompiler)?;
         let tier = tiers::entry::Tier::Whole;
         let (config, cpu_apart) = (self.config(), Cell::default());
-        let request = Request { bytecode, settings: &settings, tier, region: None, likely: None, config, cpu_apart };
+        let likely = self.tiers.seen_to_run((code_hash, self.tiers.configurations.get(settings.clone()).number));
+        let request = Request { bytecode, settings: &settings, tier, region: None, likely, config, cpu_apart };
         let build = || compiler.artifact(key, &request);
         catch_unwind(AssertUnwindSafe(build)).unwrap_or(Err(Rejection::Panic))
     }

@@ -244,6 +244,12 @@ impl Tiers {
         Arc::new(entry)
     }
 
+    /// Where the blocks of a code start that were seen to run; none where none were.
+    pub(crate) fn seen_to_run(&self, key: Key) -> Option<Vec<u32>> {
+        let entry = self.entries.get(&key)?;
+        entry.profile().map(Profile::starts).filter(|starts| !starts.is_empty())
+    }
+
     /// Adds gas spent in a code without an entry; whether it is warm.
     pub(crate) fn seen(&self, key: Key, gas: u64) -> bool {
         self.seen.add(key, gas) >= self.config.tuning.warm_gas

@@ -541,8 +541,8 @@ mod tests {
             let modes = json!([{"mode": "aot", "compiled": compiled, "native_gas_share": 0.99}]);
             json!({"runs": [{"modes": modes}], "total": {"jit": total(1.0), "aot": total(aot_ms)}})
         };
-        check(artifacts, &report(0, 1.04), &[]);
-        check(artifacts, &report(3, 2.0), &["compiled is 3, not 0", "speed_over_jit is 0.5, not at least 0.95"]);
+        check(artifacts::artifacts, &report(0, 1.04), &[]);
+        check(artifacts::artifacts, &report(3, 2.0), &["compiled is 3, not 0", "speed_over_jit is 0.5, not at least 0.95"]);
     }
 
     #[test]
@@ -551,8 +551,8 @@ mod tests {
             let interpreter = json!({"first_ms": 4.0, "median_ms": 2.0});
             json!({"total": {"interpreter": interpreter, "tiered": {"first_ms": first_ms, "median_ms": 1.0, "mismatches": 0}}})
         };
-        check(restart, &report(2.1), &[]);
-        check(restart, &report(4.0), &["first_round_share is 0.5, not at least 0.9"]);
+        check(artifacts::restart, &report(2.1), &[]);
+        check(artifacts::restart, &report(4.0), &["first_round_share is 0.5, not at least 0.9"]);
     }
 
     #[test]

@@ -4,17 +4,22 @@
 //! out  artifacts; how many were there, made, rejected
 //!
 //! B1  Building again does only what is missing: a code is looked up by the key of what would be made of it.
-//! B2  Several threads, and several processes, may build into one store.
+//! B2  What the fixtures' own transactions run is laid out together; the transactions run once for it, interpreted.
+//! B3  Several threads, and several processes, may build into one store.
 
 use super::{SCHEMA, Store, counts_json, print_counts};
 use crate::{options, progress::Progress};
 use clap::Args;
 use eyre::{WrapErr as _, bail};
 use hotevm::{
-    Config, Instructions, Optimisation, Preset, Runtime,
+    Config, HotEvmFactory, Instructions, Optimisation, Preset, Runtime,
     store::{ArtifactStore, LocalStore, Stored},
 };
-use hotevm_statetest::{fixture, fork, parallel, replay, sample};
+use hotevm_statetest::{
+    fixture, fork, parallel,
+    replay::{self, Run},
+    sample,
+};
 use revm::primitives::{B256, Bytes, hardfork::SpecId};
 use serde_json::json;
 use std::{
@@ -76,7 +81,9 @@ pub(crate) fn run(arguments: &Arguments) -> eyre::Result<bool> {
         target_cpu: arguments.target_cpu.clone(),
         ..Config::preset(Preset::Test)
     })?;
-    let codes = codes(arguments)?;
+    let runs = if arguments.paths.is_empty() { sample::runs()? } else { replay::load(&fixture::find(&arguments.paths)?)? };
+    let codes = codes(arguments, &runs)?;
+    watch(&runtime, &runs);
     let start = Instant::now();
     let threads = arguments.jobs.map_or_else(parallel::default_threads, |jobs| jobs as usize);
     let outcomes = build_all(&runtime, &store, &codes, threads)?;
@@ -114,13 +121,12 @@ pub(crate) fn run(arguments: &Arguments) -> eyre::Result<bool> {
 type Code = (B256, SpecId, Bytes);
 
 /// The legacy codes of all fixtures, each once for each fork.
-fn codes(arguments: &Arguments) -> eyre::Result<Vec<Code>> {
+fn codes(arguments: &Arguments, runs: &[Run]) -> eyre::Result<Vec<Code>> {
     let forced = match &arguments.fork {
         Some(name) => Some(fork::spec_id(name).ok_or_else(|| eyre::eyre!("no fork is called {name:?}"))?),
         None => None,
     };
     let mut codes = BTreeMap::new();
-    let runs = if arguments.paths.is_empty() { sample::runs()? } else { replay::load(&fixture::find(&arguments.paths)?)? };
     for run in runs {
         let spec = forced.unwrap_or(run.env.cfg_env.spec);
         for (code_hash, code) in &run.database.cache.contracts {
@@ -130,6 +136,16 @@ fn codes(arguments: &Arguments) -> eyre::Result<Vec<Code>> {
         }
     }
     Ok(codes.into_values().collect())
+}
+
+/// Runs everything once in the interpreter, so that what runs can be laid out together.
+fn watch(runtime: &Runtime, runs: &[Run]) {
+    runtime.pause();
+    let factory = HotEvmFactory::new(runtime.clone());
+    for run in runs {
+        replay::execute(&factory, run, false, || None);
+    }
+    runtime.resume();
 }
 
 /// Compiles and stores what is missing, on several threads; the outcomes in the order of the codes.

@@ -141,6 +141,28 @@ fn native_code_does_what_the_interpreter_does() {
 }
 
 #[test]
+fn growth_is_printed_reported_and_drawn() {
+    let (path, page) = (fixture("replay"), temporary("page.html"));
+    let mut arguments = vec!["replay", path.to_str().unwrap(), "--rounds", "3", "--settle", "--mode"];
+    if !cfg!(feature = "llvm") {
+        return check_error(&[arguments.as_slice(), &["tiered"]].concat(), "mode tiered is not available in this build");
+    }
+    arguments.extend(["interpreter,tiered", "--html", page.to_str().unwrap()]);
+    let (status, output, report) = reported("growth.json", &arguments);
+    assert_eq!(status, 0, "{output}");
+    assert!(output.lines().any(|line| line.starts_with("tiered round")), "{output}");
+    for mode in ["interpreter", "tiered"] {
+        let rounds = report["total"][mode]["rounds"].as_array().unwrap();
+        assert_eq!(rounds.len(), 3);
+        assert!(rounds.iter().all(|round| round["speedup"].is_number() && round["cumulative_ms"].is_number()), "{rounds:?}");
+    }
+    assert!(report["total"]["tiered"]["contracts"].is_array());
+    let html = fs::read_to_string(&page).unwrap();
+    fs::remove_file(&page).unwrap();
+    assert!(html.starts_with("<!DOCTYPE html>") && html.matches("<svg").count() == 5);
+}
+
+#[test]
 fn code_is_built_once_and_runs_in_another_process() {
     let store = temporary("store");
     let (directory, path) = (store.to_str().unwrap(), fixture("replay"));
