@@ -131,7 +131,7 @@ extern "C" fn fatal(reason: *const c_char) {
     // SAFETY: LLVM hands over a string that ends in zero and lives during the call.
     let text = unsafe { CStr::from_ptr(reason) }.to_string_lossy();
     if let Some(told) = take_listener(thread::current().id()) {
-        told(&text);
+        told(text.trim_end());
         loop {
             thread::park();
         }
