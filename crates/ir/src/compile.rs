@@ -10,7 +10,7 @@ use crate::{
     fork::Fork,
     function::Function,
     limits::Limits,
-    opt, text, verify,
+    opt, text, verify, work,
 };
 
 /// What code is compiled for: everything that gets folded into it.
@@ -56,6 +56,9 @@ pub enum Reject {
     /// Static gas of all instructions together might not fit the leave rows.
     #[error("static gas too large to be added up")]
     Gas,
+    /// The back end would work on it for longer than a code is worth.
+    #[error("about {0} us of compiling, more than one code may take")]
+    Work(u64),
     /// The form breaks a rule of the verifier: a defect of the compiler.
     #[error("after {pass}: {message}")]
     Verifier {
@@ -112,6 +115,10 @@ pub fn compile(bytes: &[u8], config: &Config, dump: bool) -> Result<Compiled, Re
         (pass.run)(&mut function);
         check(pass.name, &function, config)?;
         keep(&format!("30-{}.ir", pass.name), &|| text::print(&function));
+    }
+    let work_us = work::estimate_us(&function);
+    if work_us > config.limits.work_us_max.into() {
+        return Err(Reject::Work(work_us));
     }
     Ok(Compiled { function, instructions, dumps })
 }

@@ -22,6 +22,7 @@ pub mod opcodes;
 pub mod opt;
 pub mod text;
 pub mod verify;
+pub mod work;
 
 pub use compile::{Compiled, Config, Reject, compile};
 pub use fork::Fork;

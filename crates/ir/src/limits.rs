@@ -36,5 +36,6 @@ limits! {
     path_addresses_max = 64, "addresses known at a time; beyond it they are forgotten";
     tree_instructions_max = 600, "EVM instructions that hang on one block; beyond it the stack is brought home";
     part_instructions_max = 600, "SSA instructions per LLVM function; longer code is split";
+    work_us_max = 1800000, "estimated microseconds of the back end for one code; code that takes longer is rejected";
     wide_multiplications_max = 160, "multiplications inlined per LLVM function; beyond it they are called";
 }

@@ -2,7 +2,7 @@
 
 use crate::{assembler::assemble, machine::config};
 use hotevm_ir::{
-    Fork, Function,
+    Fork, Function, Limits, Reject,
     analysis::{blocks::Blocks, flow},
     bytecode::Code,
     compile,
@@ -107,6 +107,16 @@ fn trees_are_bounded_however_long_the_code_is() {
         // An EVM instruction becomes a few of the SSA form.
         assert!(largest <= 6 * config.limits.tree_instructions_max as usize, "{name}: {largest} instructions in a tree");
     }
+}
+
+#[test]
+fn code_that_the_back_end_would_work_on_for_long_is_rejected() {
+    let mut config = config(Fork::Osaka);
+    config.limits = Limits::default();
+    let products = |n: usize| assemble(&("PUSH0\nCALLDATALOAD\n".to_owned() + &"DUP1\nMUL\n".repeat(n) + "PUSH0\nSSTORE\n"));
+    assert!(compile(&products(1500), &config, false).is_ok());
+    let rejected = compile(&products(6000), &config, false).map(|compiled| compiled.instructions);
+    assert!(matches!(rejected, Err(Reject::Work(work_us)) if work_us > config.limits.work_us_max.into()), "{rejected:?}");
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub fn config(fork: Fork) -> Config {
         custom: [0; 4],
         force_leaves: false,
         verify: true,
-        limits: Limits::default(),
+        // How much work is too much is a matter of the back end.
+        limits: Limits { work_us_max: u32::MAX, ..Limits::default() },
         region: None,
         likely: None,
     }
