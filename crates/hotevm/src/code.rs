@@ -6,6 +6,8 @@
 //! L1  Rows for too little gas that give none back are equal where they have the same pc: a host instruction that leaves behind
 //!     itself (`builtins`, H5) names the pc and nothing else. Builds with debug assertions check it before code is published.
 
+mod places;
+
 use crate::{
     sync::{Arc, AtomicBool, AtomicU32, AtomicU64, OnceLock, Ordering, Weak},
     tiers::entry::{Entry, Tier},
@@ -13,6 +15,7 @@ use crate::{
 use hotevm_abi::{ArtifactKey, CodeObject, EntryPoint, LeaveRow, NativeFn};
 use hotevm_code::Executable;
 use hotevm_ir::LeaveReason;
+use places::Places;
 use std::collections::HashMap;
 
 /// Compiled code, mapped and ready.
@@ -22,7 +25,7 @@ pub(crate) struct NativeCode {
     /// The entry at which a frame begins.
     start: Option<EntryPoint>,
     /// Entry points other than the start, by pc.
-    entries: Vec<EntryPoint>,
+    entries: Places,
     leaves: Vec<LeaveRow>,
     pub(crate) tier: Tier,
     /// Blocks in the profile that it was made from.
@@ -72,7 +75,7 @@ impl NativeCode {
         Self {
             executable: parts.executable,
             start,
-            entries: parts.entries,
+            entries: Places::new(parts.entries),
             leaves: parts.leaves,
             tier,
             profile_blocks,
@@ -98,14 +101,13 @@ impl NativeCode {
 
     /// The code with its tables, as artifacts hold it; none if it came from no image.
     pub(crate) fn object(&self) -> Option<CodeObject> {
-        let entries = self.start.into_iter().chain(self.entries.iter().copied()).collect();
+        let entries = self.start.into_iter().chain(self.entries.all().iter().copied()).collect();
         self.executable.image()?.into_object(entries, self.leaves.clone()).ok()
     }
 
     /// The entry at a pc whose guards hold.
     pub(crate) fn entry_at(&self, pc: usize, height: usize, memory_len: usize) -> Option<u32> {
-        let index = self.entries.binary_search_by_key(&pc, |entry| entry.pc as usize).ok()?;
-        self.entries.get(index).filter(|entry| guards_hold(entry, height, memory_len)).map(|entry| entry.number)
+        self.entries.at(pc).filter(|entry| guards_hold(entry, height, memory_len)).map(|entry| entry.number)
     }
 
     /// The row for when the gas left does not pay for the section that begins at `pc`, behind a host instruction (L1).
