@@ -4,7 +4,7 @@
 //! out  artifacts; code in entries, as if it had been compiled here
 //!
 //! ```text
-//! compiled, top tier ──queue──> writer ──> store        start, by hand: store ──> entry
+//! compiled here ──queue──> writer ──> store        start, by hand: store ──> entry
 //! ```
 //!
 //! N1  What a key says of configuration and compiler is told by value, not by this process's numbers: the same settings have the same
@@ -107,7 +107,7 @@ impl Compiler {
             executable,
             entries: code.entries,
             leaves: code.leaves,
-            // Reports alone want to know how many went into it.
+            // Nothing was compiled here (`NativeCode::is_taken`).
             instructions: 0,
             bytes: code.bytes.len(),
             region: Vec::new(),

@@ -34,7 +34,7 @@ pub(crate) struct NativeCode {
     pub(crate) region: Vec<u32>,
     /// CPU time of compiling it, here or elsewhere.
     pub(crate) compile_cpu_ns: u64,
-    /// EVM instructions that were compiled.
+    /// EVM instructions that were compiled here; 0 if it was taken from an artifact.
     pub(crate) instructions: usize,
     /// Bytes of machine code and constants.
     pub(crate) bytes: usize,
@@ -47,6 +47,8 @@ pub(crate) struct NativeCode {
     left: Box<[AtomicU32]>,
     /// Set by the thread that asks for the next tier, so that it is asked for once; relaxed.
     pub(crate) asked: AtomicBool,
+    /// Runtime second of the entry's last use that a store was told of. Set before publication, then by the writer alone; relaxed.
+    pub(crate) told_at_s: AtomicU32,
 }
 
 /// What a compiler hands over.
@@ -55,6 +57,7 @@ pub(crate) struct Parts {
     pub(crate) executable: Executable,
     pub(crate) entries: Vec<EntryPoint>,
     pub(crate) leaves: Vec<LeaveRow>,
+    /// EVM instructions that were compiled; 0 if it was taken from an artifact, which does not tell them.
     pub(crate) instructions: usize,
     pub(crate) bytes: usize,
     /// Where the blocks of its region start; empty for a whole contract.
@@ -88,6 +91,7 @@ impl NativeCode {
             gas: AtomicU64::new(0),
             left: std::iter::repeat_with(AtomicU32::default).take(sites).collect(),
             asked: AtomicBool::new(false),
+            told_at_s: AtomicU32::new(0),
         }
     }
 
@@ -120,6 +124,12 @@ impl NativeCode {
         self.leaves.get(site as usize)
     }
 
+    /// Whether it was taken from an artifact, perhaps of another machine. A code without instructions passes for such as well: there
+    /// is nothing in it to keep.
+    pub(crate) const fn is_taken(&self) -> bool {
+        self.instructions == 0
+    }
+
     /// Whether it holds a region only.
     pub(crate) fn is_region(&self) -> bool {
         self.tier != Tier::Whole
@@ -128,6 +138,8 @@ impl NativeCode {
     /// Says which entry it belongs to, before it is published there.
     pub(crate) fn belongs_to(&self, entry: &Arc<Entry>) {
         self.owner.get_or_init(|| Arc::downgrade(entry));
+        // What was used before was not this code.
+        self.told_at_s.store(entry.used_at_s.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// The entry that it belongs to.

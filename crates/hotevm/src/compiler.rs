@@ -206,7 +206,7 @@ impl Compiler {
             instructions,
             bytes: image.bytes.len(),
             region: request.region.clone().unwrap_or_default(),
-            compile_cpu_ns: start.elapsed().as_nanos() as u64,
+            compile_cpu_ns: (start.elapsed() + request.cpu_apart.get()).as_nanos() as u64,
             stored: None,
         })
     }

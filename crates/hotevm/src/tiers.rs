@@ -265,6 +265,10 @@ impl Tiers {
         if let Ok(Some(entry)) = self.entries.try_get(&key) {
             return Some(entry);
         }
+        // Without a compiler an entry would wait for nothing.
+        if !self.compiler.is_available() {
+            return None;
+        }
         if self.entry_count.load(Ordering::Relaxed) >= self.config.tuning.entries_max {
             self.counters.entries_full.fetch_add(1, Ordering::Relaxed);
             return None;
@@ -299,6 +303,8 @@ impl Tiers {
         let heat = entry.add_heat(gas);
         match entry.stage() {
             Stage::Cold if heat >= self.config.tuning.warm_gas => self.watch(entry),
+            // Preset `test` knows whole codes alone; while it is paused it watches, and that is all.
+            Stage::Watched if self.config.preset == Preset::Test => {}
             Stage::Watched if !entry.queued.load(Ordering::Acquire) && self.is_worth(entry, Tier::Native1, 0) => {
                 self.ask(entry, Tier::Native1);
             }
@@ -335,8 +341,8 @@ impl Tiers {
         if code.tier != Tier::Native1 || code.asked.load(Ordering::Relaxed) || code.is_replaced() {
             return;
         }
-        if self.is_worth_more(&entry, code) && !code.asked.swap(true, Ordering::Relaxed) {
-            self.ask(&entry, Tier::Native2);
+        if self.is_worth_more(&entry, code) && !code.asked.swap(true, Ordering::Relaxed) && !self.ask(&entry, Tier::Native2) {
+            code.asked.store(false, Ordering::Relaxed);
         }
     }
 
@@ -355,9 +361,9 @@ impl Tiers {
         }
     }
 
-    /// Puts a job into the queue for a frame, which drops it rather than wait (T1).
-    fn ask(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier) {
-        self.push(entry, tier, self.is_synchronous());
+    /// Puts a job into the queue for a frame, which drops it rather than wait (T1); whether it got there.
+    fn ask(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier) -> bool {
+        self.push(entry, tier, self.is_synchronous())
     }
 
     /// Puts a job into the queue by hand.
@@ -366,17 +372,18 @@ impl Tiers {
     }
 
     /// Puts a job into the queue; without workers, does what waits there.
-    fn push(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier, waits: bool) {
+    fn push(self: &Arc<Self>, entry: &Arc<Entry>, tier: Tier, waits: bool) -> bool {
         if !self.compiler.is_available() {
             // Nobody would take the job.
-            return;
+            return false;
         }
         if entry.queued.load(Ordering::Acquire) {
             self.counters.queue_merged.fetch_add(1, Ordering::Relaxed);
-            return;
+            return false;
         }
         let job = Job { entry: entry.clone(), tier, since: Instant::now() };
         let pushed = self.queue.push(job, self.config.tuning.queue_len_max, waits, |job| self.reward(job));
+        let got_there = matches!(pushed, Pushed::Waiting | Pushed::Displaced);
         let counter = match pushed {
             Pushed::Waiting => &self.counters.queued,
             Pushed::Displaced => {
@@ -392,6 +399,7 @@ impl Tiers {
                 self.run_job(&job);
             }
         }
+        got_there
     }
 }
 

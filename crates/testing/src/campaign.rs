@@ -221,12 +221,11 @@ fn retire(slot: Option<Slot>, share: Option<&mut NativeShare>) {
     }
 }
 
-/// Runs one case against the interpreter. In every other case the first input is interpreted and watched, so that code is
-/// compiled with a profile.
+/// Runs one case against the interpreter. Where the first of several inputs has an access list, it is interpreted and watched, so that
+/// code is compiled with a profile.
 pub fn run_case(case: &Case, runtime: &Runtime) -> Result<Agreement, Box<Difference>> {
     let hot = HotEvmFactory::new(runtime.clone());
-    let code_bytes: usize = case.contracts.iter().map(|contract| contract.code.len()).sum();
-    let mut is_watched = code_bytes.is_multiple_of(2);
+    let mut is_watched = case.inputs.len() > 1 && case.inputs[0].access_list;
     if is_watched {
         runtime.pause();
     }

@@ -3,14 +3,16 @@
 //! in   jobs of the writer's queue
 //! out  calls of the store, and code of artifacts in entries
 //!
-//! All of this runs on the writer's thread (`writer`, P1 to P4).
+//! All of this runs on the writer's thread (`writer`, P1 to P6).
 
 use super::{
     Taken,
     fingerprint::acceptance,
+    record::Record,
     writer::{Job, Next, Wanted, Writer, WriterCount},
 };
 use crate::{
+    code::NativeCode,
     compiler::Kept,
     sync::{Arc, Ordering, spawn_worker},
     tiers::{
@@ -18,7 +20,8 @@ use crate::{
         entry::{self, Entry},
     },
 };
-use hotevm_abi::ArtifactKey;
+use hotevm_abi::{Artifact, ArtifactKey, Tier};
+use hotevm_code::SharedObject;
 use hotevm_store::{StoreError, Stored};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -98,7 +101,7 @@ impl Tiers {
     fn keep(&self, writer: &Writer, entry: &Entry) -> bool {
         // Before the code is looked up: what is published from here on is pushed again.
         entry.writing.store(false, Ordering::Release);
-        let Some(code) = entry.code() else { return true };
+        let Some(code) = entry.code().filter(|code| !code.is_taken()) else { return true };
         let Ok(object) = self.compiler.keep(&Kept { entry, code: &code, config: &self.config }) else {
             writer.count(WriterCount::Refused);
             return true;
@@ -112,14 +115,7 @@ impl Tiers {
             }
             Err(StoreError::Untrusted { .. } | StoreError::Files { .. }) => return false,
         }
-        let key = object.into_artifact().key;
-        let before = entry.ledger().stored.replace(entry::Stored { key: key.clone(), told_gas: 0 });
-        // The larger region is there: the smaller one would never be taken again.
-        if let Some(before) = before.filter(|before| before.key != key)
-            && writer.store.delete(&before.key).is_ok_and(|was_there| was_there)
-        {
-            writer.count(WriterCount::Superseded);
-        }
+        remember(writer, entry, &object);
         true
     }
 
@@ -155,10 +151,9 @@ impl Tiers {
                 break;
             }
             let Some(code) = entry.code() else { continue };
-            let gas = code.gas();
             let mut ledger = entry.ledger();
-            let Some(stored) = ledger.stored.as_mut().filter(|stored| stored.told_gas != gas) else { continue };
-            stored.told_gas = gas;
+            let Some(stored) = ledger.stored.as_mut().filter(|stored| has_run(&entry, &code, stored)) else { continue };
+            stored.told_gas = code.gas();
             let key = stored.key.clone();
             drop(ledger);
             let told = catch_unwind(AssertUnwindSafe(|| writer.store.used(&key)));
@@ -168,4 +163,46 @@ impl Tiers {
             }
         }
     }
+}
+
+/// Notes what the store has of an entry by now, and takes away what that makes needless.
+fn remember(writer: &Writer, entry: &Entry, object: &SharedObject) {
+    let new = object.artifact();
+    let mut ledger = entry.ledger();
+    // An artifact was taken meanwhile: that one runs, and is the one to tell the store of.
+    if entry.code().is_some_and(|code| code.is_taken()) {
+        return;
+    }
+    let before = ledger.stored.replace(entry::Stored { key: new.key.clone(), told_gas: 0 });
+    drop(ledger);
+    let Some(before) = before.filter(|before| may_supersede(&new.key, &before.key)) else { return };
+    // The key has but a digest of the region. What cannot be read is left to collection.
+    let Ok(Some(old)) = writer.store.load(&before.key, None) else { return };
+    if holds_region(new, old.artifact()) && writer.store.delete(&before.key).is_ok_and(|was_there| was_there) {
+        writer.count(WriterCount::Superseded);
+    }
+}
+
+/// Whether an artifact may make an older one of the same entry needless, for every process that shares the store (P5).
+fn may_supersede(new: &ArtifactKey, old: &ArtifactKey) -> bool {
+    let is_same_maker = new.compiler == old.compiler && new.features == old.features && new.target == old.target;
+    new != old && is_same_maker && old.tier != Tier::Whole && new.tier >= old.tier
+}
+
+/// Whether an artifact has all blocks of the region of another.
+fn holds_region(new: &Artifact, old: &Artifact) -> bool {
+    let Some(smaller) = Record::decode(&old.profile) else { return false };
+    let has_all = |larger: Record| smaller.region.iter().all(|pc| larger.region.binary_search(pc).is_ok());
+    new.key.tier == Tier::Whole || Record::decode(&new.profile).is_some_and(has_all)
+}
+
+/// Whether code ran since the store was told last (P6).
+fn has_run(entry: &Entry, code: &Arc<NativeCode>, stored: &entry::Stored) -> bool {
+    // The entry, and whoever asks.
+    const OWN_HOLDERS: usize = 2;
+    if code.is_region() {
+        return stored.told_gas != code.gas();
+    }
+    let used_at_s = entry.used_at_s.load(Ordering::Relaxed);
+    code.told_at_s.swap(used_at_s, Ordering::Relaxed) != used_at_s || Arc::strong_count(code) > OWN_HOLDERS
 }

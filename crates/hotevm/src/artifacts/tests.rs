@@ -5,17 +5,19 @@
 
 mod shelf;
 
-use super::{Preloaded, Record, region_digest};
+use super::{Preloaded, Record, Taken, region_digest};
 use crate::{
     Config, Instructions, Preset, Rejection, Runtime, Tuning,
-    sync::{Arc, Ordering},
+    sync::{Arc, Ordering, spawn_named},
     tiers::{
         Tiers,
         entry::{Entry, Rejected, Stage, Tier},
         fake::Fake,
     },
 };
-use hotevm_abi::Tier as KeyTier;
+use hotevm_abi::{Artifact, ArtifactKey, Tier as KeyTier};
+use hotevm_code::SharedObject;
+use hotevm_store::ArtifactStore;
 use revm::{
     bytecode::Bytecode,
     primitives::{Bytes, hardfork::SpecId, keccak256},
@@ -67,6 +69,16 @@ impl Bench {
     fn preload(&self) -> Preloaded {
         self.runtime.preload().expect("a store that can be read")
     }
+}
+
+/// An artifact of these blocks of a code, made on a machine with a CPU feature of this name, where one is given.
+fn elsewhere(number: u8, blocks: &[usize], tier: Tier, feature: Option<&str>) -> SharedObject {
+    let bench = Bench::new(&Shelf::default(), |_| {});
+    bench.compile(number, blocks, tier);
+    bench.settle();
+    let artifact = bench.shelf.objects()[0].artifact().clone();
+    let key = ArtifactKey { features: feature.map(str::to_owned).into_iter().collect(), ..artifact.key };
+    SharedObject::write(&Artifact { key, ..artifact }).expect("an object")
 }
 
 fn code(number: u8) -> Bytes {
@@ -331,6 +343,77 @@ fn what_waits_to_be_written_is_not_written_after_it_was_deleted() {
     bench.shelf.wait_for_calls(1);
     bench.settle();
     assert_eq!(bench.runtime.delete_artifacts(keccak256(code(1))).expect("the store is back"), 0);
+    assert!(bench.runtime.shutdown(LONG));
+    assert_eq!((bench.shelf.objects().len(), bench.count("given-up")), (0, 0));
+}
+
+#[test]
+fn p5_what_another_tier_or_machine_has_use_for_is_not_taken_away() {
+    let bench = Bench::new(&Shelf::default(), |_| {});
+    // A whole contract and a region of the higher tier that were demoted get hot again.
+    for (number, tier) in [(1, Tier::Whole), (2, Tier::Native2)] {
+        let entry = bench.compile(number, &[0], tier);
+        bench.settle();
+        assert!(bench.runtime.tiers.demote_entry(&entry));
+        bench.compile(number, &[0, 4], Tier::Native1);
+        bench.settle();
+    }
+    // A region that came from another machine grows.
+    let foreign = elsewhere(3, &[0], Tier::Native1, Some("other"));
+    bench.shelf.store(&foreign).expect("stored");
+    assert_eq!(bench.runtime.take_artifact(foreign), Ok(Taken::New));
+    bench.compile(3, &[0, 4], Tier::Native2);
+    bench.settle();
+    assert_eq!((bench.shelf.objects().len(), bench.count("superseded")), (6, 0));
+}
+
+#[test]
+fn p5_code_of_an_artifact_is_not_kept_as_if_it_was_compiled_here() {
+    let bench = Bench::new(&Shelf::default(), |_| {});
+    bench.shelf.hold(true);
+    bench.compile(2, &[0], Tier::Native1);
+    bench.shelf.wait_for_calls(1);
+    let entry = bench.compile(1, &[0], Tier::Native1);
+    assert!(entry.writing.load(Ordering::Relaxed), "it waits behind the first");
+    assert_eq!(bench.runtime.take_artifact(elsewhere(1, &[0, 4], Tier::Native2, Some("other"))), Ok(Taken::New));
+    bench.shelf.hold(false);
+    bench.settle();
+    let kept: Vec<_> = bench.shelf.objects().iter().map(|object| object.artifact().key.code_hash).collect();
+    assert_eq!(kept, [keccak256(code(2))]);
+    assert_eq!(entry.ledger().stored.as_ref().map(|stored| stored.key.features.len()), Some(1));
+}
+
+#[test]
+fn p6_the_store_is_told_of_whole_contracts_that_ran() {
+    let shelf = Shelf::default();
+    let first = Bench::new(&shelf, |_| {});
+    [1, 2, 3].iter().for_each(|number| drop(first.compile(*number, &[0], Tier::Whole)));
+    first.settle();
+    let second = Bench::new(&shelf, |_| {});
+    assert_eq!(second.preload().taken, 3);
+    // A frame looked the first up, an EVM holds the second.
+    second.entry(1).used(9);
+    let held = second.entry(2).code();
+    assert!(held.is_some() && second.runtime.shutdown(LONG));
+    let mut used: Vec<_> = shelf.used().iter().map(|key| key.code_hash).collect();
+    used.sort_unstable();
+    let mut expected = [1, 2].map(|number| keccak256(code(number)));
+    expected.sort_unstable();
+    assert_eq!(used, expected);
+}
+
+#[test]
+fn what_fails_while_it_is_deleted_is_not_written_later() {
+    let bench = Bench::new(&Shelf::default(), |config| config.tuning.store_retry_ms = 1 << 20);
+    bench.shelf.hold(true);
+    bench.compile(1, &[0], Tier::Native2);
+    bench.shelf.wait_for_calls(1);
+    bench.shelf.fail(1);
+    let runtime = bench.runtime.clone();
+    let deletes = spawn_named("hotevm-deletes", move || runtime.delete_artifacts(keccak256(code(1)))).expect("a thread");
+    // Whether it waits already or comes later: the writer's job is in the store now, and fails there.
+    bench.shelf.hold(false);
+    assert_eq!(deletes.join().expect("no panic").expect("the store is back"), 0);
     assert!(bench.runtime.shutdown(LONG));
     assert_eq!((bench.shelf.objects().len(), bench.count("given-up")), (0, 0));
 }

@@ -1,6 +1,6 @@
 //! The writer: the one thread of a runtime that waits for its store.
 //!
-//! in   entries whose code is new and of a top tier; codes to be looked for by hand
+//! in   entries whose code is new and was compiled here; codes to be looked for by hand
 //! out  artifacts in the store; code of artifacts in entries; counters
 //!
 //! P1  Whoever pushes takes the queue's lock and nothing else; the store is called without it. Executing threads push in presets
@@ -10,6 +10,10 @@
 //! P3  A failure of the store stops the writer for a time that doubles up to a bound, and then the same job is tried again.
 //!     Refusals that are about one artifact drop that artifact.
 //! P4  Told to end, the writer goes on with what waits until its time is over or the store fails once.
+//! P5  Kept is what was compiled here: code of an artifact may need CPU features that this process's key does not name. An artifact of
+//!     this entry is taken away only when the new one has the same maker, no lower tier and all of its region.
+//! P6  In the upkeep and at the end the store is told of code that ran: of a region by its gas; of a whole contract, whose gas nobody adds
+//!     up, if a frame looked its entry up since (`Entry::used_at_s`), or an EVM holds the code, since hits of an EVM's cache write nothing.
 
 use crate::{
     statistics::named_rows,
@@ -34,7 +38,7 @@ named_rows! {
         Written => "written",
         /// Artifacts that were there already.
         Present => "present",
-        /// Artifacts taken away because a larger region of the same code was written.
+        /// Artifacts taken away because what was written holds all of their region.
         Superseded => "superseded",
         /// Codes not written because the queue was full.
         Dropped => "dropped",
@@ -242,14 +246,18 @@ impl Writer {
     /// Takes what waits for some codes out of the queue, and waits until what is being written is.
     pub(crate) fn forget(&self, is_meant: impl Fn(&Entry) -> bool) {
         let mut state = lock(&self.state);
-        state.jobs.retain(|job| match job {
-            Job::Write(entry) if is_meant(entry) => {
-                entry.writing.store(false, Ordering::Release);
-                false
+        loop {
+            // Again after each wait: what ran may have failed and be back in the queue.
+            state.jobs.retain(|job| match job {
+                Job::Write(entry) if is_meant(entry) => {
+                    entry.writing.store(false, Ordering::Release);
+                    false
+                }
+                _ => true,
+            });
+            if !state.is_running {
+                return;
             }
-            _ => true,
-        });
-        while state.is_running {
             state = wait(&self.ended, state, UPKEEP);
         }
     }

@@ -87,7 +87,7 @@ pub(crate) struct Ledger {
     pub(crate) rejected: Option<Rejected>,
     /// Rejections so far.
     pub(crate) rejections: u32,
-    /// Compilations so far.
+    /// Compilations so far, with those that failed while there was code; as many as there may be after a failure that lasts.
     pub(crate) compilations: u32,
     /// CPU time of all compilations.
     pub(crate) compile_cpu_ns: u64,

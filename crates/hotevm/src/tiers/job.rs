@@ -144,9 +144,9 @@ impl Tiers {
         if entry.code().is_some_and(|old| old.tier > tier || old.tier == tier && old.profile_blocks >= blocks) {
             return Ok(false);
         }
-        // What only lacked a compiler does so no longer.
-        let lacks_compiler = |rejected: &Rejected| rejected.reason == Rejection::NoCompiler;
-        if entry.ledger().rejected.as_ref().is_some_and(|rejected| !lacks_compiler(rejected)) {
+        // What could not be compiled here needs no compiler any more.
+        let is_unwanted = |rejected: &Rejected| matches!(rejected.reason, Rejection::Denied | Rejection::HashMismatch);
+        if entry.ledger().rejected.as_ref().is_some_and(is_unwanted) {
             return Ok(false);
         }
         let mut parts = self.compiler.take(object)?;
@@ -212,9 +212,11 @@ impl Tiers {
             _ => {}
         }
         ledger.rejections += 1;
-        let has_code = entry.code().is_some();
-        if !has_code {
-            let tuning = &self.config.tuning;
+        let tuning = &self.config.tuning;
+        if entry.code().is_some() {
+            // The attempt counts, so that leaves do not ask for it again and again.
+            ledger.compilations = if rejection.is_permanent() { tuning.compilations_max } else { ledger.compilations + 1 };
+        } else {
             let wait_s = tuning.retry_s.saturating_mul(1 << ledger.rejections.saturating_sub(1).min(16));
             let lasts = rejection.is_permanent() || self.config.preset == Preset::Test;
             let retry_at_s = (!lasts).then(|| self.now_s().saturating_add(wait_s));

@@ -78,6 +78,7 @@ fn code(world: &World, tier: Tier) -> Arc<NativeCode> {
         settings: &world.configuration.settings,
         tier,
         region: None,
+        likely: None,
         config: &world.tiers.config,
         cpu_apart: Default::default(),
     };

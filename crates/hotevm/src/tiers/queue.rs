@@ -153,9 +153,9 @@ impl Queue {
 
     /// Runs something while this thread holds the lock.
     #[cfg(all(test, not(feature = "loom")))]
-    pub(crate) fn while_locked(&self, run: impl FnOnce()) {
+    pub(crate) fn while_locked<T>(&self, run: impl FnOnce() -> T) -> T {
         let _state = lock(&self.state);
-        run();
+        run()
     }
 
     /// Workers that are alive.

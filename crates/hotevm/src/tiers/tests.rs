@@ -108,6 +108,8 @@ fn while_paused_the_test_preset_watches() {
     let entry = start();
     assert_eq!(entry.stage(), Stage::Watched);
     entry.profile().expect("a profile").record(3);
+    bench.tiers().heated(&entry, MUCH);
+    bench.settle();
     bench.runtime.resume();
     assert_eq!(start().stage(), Stage::Whole);
     assert_eq!(bench.fake.asked()[0].likely, Some(vec![3]));
@@ -232,7 +234,8 @@ fn b3_the_most_rewarding_code_comes_first() {
 fn b4_a_held_queue_is_not_waited_for() {
     let bench = Bench::new(|_| {});
     let entry = bench.entry(1);
-    bench.tiers().queue.while_locked(|| bench.tiers().ask(&entry, Tier::Native1));
+    let got_there = bench.tiers().queue.while_locked(|| bench.tiers().ask(&entry, Tier::Native1));
+    assert!(!got_there);
     assert_eq!(bench.runtime.statistics().queue_busy, 1);
     assert!(!entry.queued.load(Ordering::Relaxed), "it may be asked for again");
 }
@@ -286,6 +289,21 @@ fn w2_a_code_keeps_what_it_has_when_the_next_tier_fails() {
     let asked = bench.fake.asked().len();
     bench.tiers().ran(&code_of(&entry), MUCH);
     assert_eq!(bench.fake.asked().len(), asked, "and does not ask again");
+}
+
+#[test]
+fn a_region_that_cannot_grow_is_not_tried_again_and_again() {
+    for (behaviour, tries_max) in [(Behaviour::FailForGood, 1), (Behaviour::Fail, 12)] {
+        let bench = Bench::at_once(|config| config.tuning = Tuning { grow_leaves: 1, ..config.tuning.clone() });
+        let entry = compiled(&bench, 1);
+        entry.profile().expect("a profile").record(3);
+        let asked = bench.fake.asked().len();
+        bench.fake.behave(behaviour);
+        (0..1000).for_each(|_| bench.tiers().left(&code_of(&entry), 0));
+        let tries = bench.fake.asked().len() - asked;
+        assert!((1..=tries_max).contains(&tries), "{tries} times");
+        assert_eq!(entry.stage(), Stage::Native1, "what is there stays");
+    }
 }
 
 #[test]
