@@ -38,6 +38,8 @@ pub(crate) struct NativeCode {
     pub(crate) instructions: usize,
     /// Bytes of machine code and constants.
     pub(crate) bytes: usize,
+    /// Whether it was taken from an artifact, perhaps of another machine.
+    pub(crate) is_taken: bool,
     /// The entry that it was published in; set before it can be seen there.
     owner: OnceLock<Weak<Entry>>,
     /// Set once, after the entry holds something else; read by executing threads, release and acquire.
@@ -86,6 +88,7 @@ impl NativeCode {
             compile_cpu_ns: parts.compile_cpu_ns,
             instructions: parts.instructions,
             bytes: parts.bytes,
+            is_taken: parts.stored.is_some(),
             owner: OnceLock::new(),
             is_replaced: AtomicBool::new(false),
             gas: AtomicU64::new(0),
@@ -122,12 +125,6 @@ impl NativeCode {
     /// The row of a leave site.
     pub(crate) fn leave(&self, site: u32) -> Option<&LeaveRow> {
         self.leaves.get(site as usize)
-    }
-
-    /// Whether it was taken from an artifact, perhaps of another machine. A code without instructions passes for such as well: there
-    /// is nothing in it to keep.
-    pub(crate) const fn is_taken(&self) -> bool {
-        self.instructions == 0
     }
 
     /// Whether it holds a region only.

@@ -206,8 +206,7 @@ impl Tiers {
             return;
         }
         match self.config.preset {
-            Preset::Test if self.queue.is_paused() => {}
-            Preset::Test if matches!(entry.stage(), Stage::Cold | Stage::Watched) => {
+            Preset::Test if matches!(entry.stage(), Stage::Cold | Stage::Watched) && !self.queue.is_paused() => {
                 let _ = self.build(entry, Tier::Whole);
             }
             Preset::Test => {}

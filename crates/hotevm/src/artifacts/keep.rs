@@ -101,7 +101,7 @@ impl Tiers {
     fn keep(&self, writer: &Writer, entry: &Entry) -> bool {
         // Before the code is looked up: what is published from here on is pushed again.
         entry.writing.store(false, Ordering::Release);
-        let Some(code) = entry.code().filter(|code| !code.is_taken()) else { return true };
+        let Some(code) = entry.code().filter(|code| !code.is_taken) else { return true };
         let Ok(object) = self.compiler.keep(&Kept { entry, code: &code, config: &self.config }) else {
             writer.count(WriterCount::Refused);
             return true;
@@ -170,7 +170,7 @@ fn remember(writer: &Writer, entry: &Entry, object: &SharedObject) {
     let new = object.artifact();
     let mut ledger = entry.ledger();
     // An artifact was taken meanwhile: that one runs, and is the one to tell the store of.
-    if entry.code().is_some_and(|code| code.is_taken()) {
+    if entry.code().is_some_and(|code| code.is_taken) {
         return;
     }
     let before = ledger.stored.replace(entry::Stored { key: new.key.clone(), told_gas: 0 });

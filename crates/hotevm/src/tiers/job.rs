@@ -164,11 +164,11 @@ impl Tiers {
         &self,
         entry: &Arc<Entry>,
         ledger: &mut Ledger,
-        mut parts: Parts,
+        parts: Parts,
         tier: Tier,
         profile_blocks: u32,
     ) -> Result<(), Rejection> {
-        let stored = parts.stored.take();
+        let stored = parts.stored.clone();
         let code = Arc::new(NativeCode::new(parts, tier, profile_blocks));
         code.belongs_to(entry);
         if let Some(key) = stored {
