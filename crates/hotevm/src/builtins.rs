@@ -35,7 +35,7 @@ pub(crate) struct HostState<'a, CTX: Host> {
     pub(crate) instructions: &'a InstructionTable<EthInterpreter, CTX>,
     pub(crate) gas_table: &'a GasTable,
     /// Hashes computed lately.
-    pub(crate) hashes: &'a mut Hashes,
+    pub(crate) hashes: &'a Hashes,
     /// The panic that was caught.
     pub(crate) panic: Option<Box<dyn Any + Send>>,
     /// Gas charged in table calls of opcodes that are meant to be inline or to have a builtin.
@@ -268,7 +268,7 @@ unsafe extern "C" fn keccak256<CTX: Host>(frame: *mut NativeFrame, top: *mut U25
             frame.gas = host.interpreter.gas.remaining();
             host.take_memory(frame);
             if let (Ok(()), Some(input)) = (&done, input) {
-                host.hashes.put(input, result.read());
+                host.hashes.put(&input, result.read());
             }
             match host.finish(done) {
                 Status::Continue => host.charge_behind(frame, place),

@@ -7,20 +7,21 @@
 //!
 //! K1  An answer is given only for an input that is equal in every byte.
 //! K2  A table is of one size; a new input takes the place of the one that was there.
-//! K3  A table belongs to one EVM at a time. What an EVM gives back, the next one takes: hashes do not age. Nobody waits for a
-//!     table, and no more than [`SPARE_MAX`] are kept.
+//! K3  All EVMs of a runtime share one table: what one has hashed, the next block's, or one that executes ahead, need not hash.
+//! K4  Nobody waits: a row that is being written has no answer, and takes no other input.
 
-use crate::sync::Mutex;
+use crate::words::Words;
 use revm::primitives::U256;
 
-/// Rows of a table.
-const ROWS: usize = 1024;
-/// Tables kept for EVMs to come.
-const SPARE_MAX: usize = 64;
+/// Rows of a table, which then takes 2 MiB. Blocks that were replayed over and over ran 4 to 8 % faster than with 1,024 rows; with
+/// 65,536 they gained nothing more.
+const ROWS: usize = 16_384;
 /// Bytes of the longest input.
 pub(crate) const INPUT_BYTES_MAX: u64 = 64;
 /// Limbs of the longest input.
 const LIMBS: usize = 8;
+/// Words of a row.
+const ROW_WORDS: usize = LIMBS + 4 + 1;
 /// Odd numbers without pattern (digits of the golden ratio and of square roots), one per limb.
 const MIX: [u64; LIMBS] = [
     0x9e37_79b9_7f4a_7c15,
@@ -42,13 +43,10 @@ pub(crate) struct Input {
     len: u32,
 }
 
-/// Two cache lines: the input's words, and the rest.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-struct Row {
-    input: Input,
-    hash: U256,
-}
+/// Two cache lines: the words of the input, of its hash, and its length in bytes; 0 stands for no input.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Row(Words<ROW_WORDS>);
 
 /// Inputs and their hashes.
 #[derive(Debug)]
@@ -72,12 +70,6 @@ impl Input {
         self.len as usize
     }
 
-    /// Whether it is the same input. Compared here: the library's comparison of bytes is a call.
-    fn is_same(&self, other: &Self) -> bool {
-        let words = self.limbs.iter().zip(&other.limbs);
-        words.fold(u64::from(self.len ^ other.len), |differing, (one, other)| differing | one ^ other) == 0
-    }
-
     fn row(&self) -> usize {
         let mixed = self.limbs.iter().zip(MIX).fold(u64::from(self.len), |sum, (limb, mix)| {
             // Both halves of the product together depend on all bits of the limb.
@@ -89,42 +81,29 @@ impl Input {
 }
 
 impl Hashes {
-    /// A table without rows.
-    fn new() -> Self {
-        let nothing = Row { input: Input { limbs: [0; LIMBS], len: 0 }, hash: U256::ZERO };
-        Self(vec![nothing; ROWS].into_boxed_slice())
+    /// A table that knows nothing.
+    pub(crate) fn new() -> Self {
+        Self((0..ROWS).map(|_| Row::default()).collect())
     }
 
     /// The hash of an input, if it is known.
     pub(crate) fn get(&self, input: &Input) -> Option<U256> {
-        self.0.get(input.row()).filter(|row| row.input.is_same(input)).map(|row| row.hash)
+        let words = self.0.get(input.row())?.0.read()?;
+        let (known, rest) = words.split_first_chunk::<LIMBS>()?;
+        let (hash, len) = rest.split_first_chunk::<4>()?;
+        // Compared here: the library's comparison of bytes is a call.
+        let differing = u64::from(input.len) ^ len.first()?;
+        let differing = known.iter().zip(input.limbs).fold(differing, |differing, (one, other)| differing | one ^ other);
+        (differing == 0).then(|| U256::from_limbs(*hash))
     }
 
     /// Remembers a hash.
-    pub(crate) fn put(&mut self, input: Input, hash: U256) {
-        if let Some(row) = self.0.get_mut(input.row()) {
-            *row = Row { input, hash };
-        }
-    }
-}
-
-/// Tables that no EVM uses at present (K3).
-#[derive(Debug, Default)]
-pub(crate) struct SpareHashes(Mutex<Vec<Hashes>>);
-
-impl SpareHashes {
-    /// A table, new if none is spare or somebody else is looking.
-    pub(crate) fn take(&self) -> Hashes {
-        self.0.try_lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_else(Hashes::new)
-    }
-
-    /// Gives a table back.
-    pub(crate) fn put(&self, hashes: Hashes) {
-        if let Ok(mut spare) = self.0.try_lock()
-            && spare.len() < SPARE_MAX
-        {
-            spare.push(hashes);
-        }
+    pub(crate) fn put(&self, input: &Input, hash: U256) {
+        let Some(row) = self.0.get(input.row()) else { return };
+        let mut words = [u64::from(input.len); ROW_WORDS];
+        words[..LIMBS].copy_from_slice(&input.limbs);
+        words[LIMBS..LIMBS + 4].copy_from_slice(hash.as_limbs());
+        row.0.write(&words);
     }
 }
 
@@ -135,11 +114,11 @@ mod tests {
 
     #[test]
     fn an_input_is_known_after_it_was_put_and_no_other_is() {
-        let mut hashes = Hashes::new();
+        let hashes = Hashes::new();
         let bytes: Vec<u8> = (0..64).collect();
         let input = Input::new(&bytes).expect("two words");
         assert_eq!(hashes.get(&input), None);
-        hashes.put(input, keccak256(&bytes).into());
+        hashes.put(&input, keccak256(&bytes).into());
         assert_eq!(hashes.get(&input), Some(keccak256(&bytes).into()));
         for place in 0..64 {
             let mut other = bytes.clone();
@@ -150,7 +129,7 @@ mod tests {
         let mut padded = vec![7; 32];
         let short = Input::new(&padded).expect("one word");
         padded.resize(64, 0);
-        hashes.put(short, U256::ONE);
+        hashes.put(&short, U256::ONE);
         assert_eq!(Input::new(&padded).and_then(|long| hashes.get(&long)), None);
         assert_eq!(Input::new(&[0; 64]).and_then(|zeros| hashes.get(&zeros)), None);
         assert!(Input::new(&[0; 33]).is_none());
@@ -159,7 +138,8 @@ mod tests {
 
     #[test]
     fn inputs_of_mappings_spread_over_the_rows() {
-        let rows: std::collections::HashSet<usize> = (0..ROWS as u64)
+        const INPUTS: u64 = 1024;
+        let rows: std::collections::HashSet<usize> = (0..INPUTS)
             .map(|account| {
                 let mut bytes = [0; 64];
                 bytes[24..32].copy_from_slice(&account.to_be_bytes());
@@ -167,18 +147,7 @@ mod tests {
                 Input::new(&bytes).map_or(0, |input| input.row())
             })
             .collect();
-        // Random numbers would fill 63 of 100 rows.
-        assert!(rows.len() > ROWS / 2, "{} rows of {ROWS}", rows.len());
-    }
-
-    #[test]
-    fn a_table_that_was_given_back_is_taken_again() {
-        let spare = SpareHashes::default();
-        let mut hashes = spare.take();
-        let input = Input::new(&[1; 32]).expect("one word");
-        hashes.put(input, U256::ONE);
-        spare.put(hashes);
-        assert_eq!(spare.take().get(&input), Some(U256::ONE));
-        assert_eq!(spare.take().get(&input), None, "only one was spare");
+        // Random numbers would take 97 of 100 rows of their own.
+        assert!(rows.len() > INPUTS as usize * 9 / 10, "{} rows", rows.len());
     }
 }

@@ -21,7 +21,6 @@ use crate::{
     code::NativeCode,
     config::{Instructions, Preset},
     configuration::{Configuration, Settings},
-    hashes::Hashes,
     runtime::Runtime,
     statistics::{Deltas, Interpreted},
     sync::{Arc, Ordering},
@@ -85,8 +84,6 @@ pub(crate) struct Hook<CTX: Host> {
     /// Whether the EVM's tables were looked at since the transaction started.
     is_checked: bool,
     activations: Activations,
-    /// Hashes computed lately; taken at the first native run.
-    hashes: Option<Hashes>,
     pub(crate) deltas: Deltas,
 }
 
@@ -98,7 +95,6 @@ impl<CTX: Host> Hook<CTX> {
             prepared: None,
             is_checked: false,
             activations: Activations::empty(),
-            hashes: None,
             deltas: Deltas::empty(),
         }
     }
@@ -123,9 +119,6 @@ impl<CTX: Host> Hook<CTX> {
 impl<CTX: Host> Drop for Hook<CTX> {
     fn drop(&mut self) {
         self.flush();
-        if let Some(hashes) = self.hashes.take() {
-            self.runtime.tiers.spare_hashes.put(hashes);
-        }
     }
 }
 
@@ -187,7 +180,6 @@ impl<CTX: ContextTr> Hook<CTX> {
         let mut run = Run {
             tiers: &self.runtime.tiers,
             prepared,
-            hashes: &mut self.hashes,
             deltas: &mut self.deltas,
             frame,
             context,

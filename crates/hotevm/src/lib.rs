@@ -23,6 +23,7 @@ mod runtime;
 mod statistics;
 mod sync;
 mod tiers;
+mod words;
 
 pub use alloy::{HotEthEvm, HotEvmFactory};
 pub use artifacts::{Preload, Preloaded, Taken, writer::WriterCount};

@@ -128,7 +128,7 @@ fn give_back<CTX: Host>(host: &mut HostState<'_, CTX>, code: &NativeCode, frame:
 #[cfg(all(test, debug_assertions, target_arch = "x86_64"))]
 mod tests {
     use super::*;
-    use crate::{code::Parts, hashes::SpareHashes, tiers::entry::Tier};
+    use crate::{code::Parts, hashes::Hashes, tiers::entry::Tier};
     use hotevm_abi::LeaveRow;
     use hotevm_code::{CodeMemory, Image, Machine};
     use revm::{
@@ -176,7 +176,7 @@ mod tests {
             context: &mut DummyHost::new(SpecId::OSAKA),
             instructions: &instructions,
             gas_table: &gas_table,
-            hashes: &mut SpareHashes::default().take(),
+            hashes: &Hashes::new(),
             panic: None,
             table_call_gas: 0,
         };

@@ -6,7 +6,7 @@
 #[cfg(feature = "loom")]
 pub(crate) use loom::sync::{
     Condvar, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
 /// A counter outside of models.
 #[cfg(all(test, feature = "loom"))]
@@ -15,7 +15,7 @@ pub(crate) use std::sync::{Arc, OnceLock, TryLockError, Weak};
 #[cfg(not(feature = "loom"))]
 pub(crate) use std::sync::{
     Condvar, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
 
 #[cfg(feature = "loom")]

@@ -35,7 +35,7 @@ pub(crate) mod entry;
 pub(crate) mod fake;
 mod job;
 #[cfg(all(test, feature = "loom"))]
-mod models;
+pub(crate) mod models;
 pub(crate) mod profile;
 mod queue;
 mod report;
@@ -55,9 +55,9 @@ use crate::{
     compiler::{Compile, Rejection},
     config::{Config, Preset},
     configuration::{Configuration, Configurations},
-    hashes::SpareHashes,
+    hashes::Hashes,
     statistics::Counters,
-    sync::{Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Held, Map, Mutex, Ordering},
+    sync::{Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Held, Map, Mutex, OnceLock, Ordering},
 };
 use budget::Budget;
 use entry::{Entry, Key, Rejected, Stage, Tier};
@@ -81,7 +81,8 @@ pub(crate) struct Tiers {
     /// Entries in the map. Written by who inserts or removes, relaxed: the bound is kept to within the number of threads.
     entry_count: AtomicUsize,
     seen: Seen,
-    pub(crate) spare_hashes: SpareHashes,
+    /// Hashes computed lately by any EVM; made at the first native run.
+    pub(crate) hashes: OnceLock<Hashes>,
     queue: Queue,
     budget: Mutex<Budget>,
     /// What keeps code in the store, where one is set.
@@ -134,7 +135,7 @@ impl Tiers {
             entries: Map::new(),
             entry_count: AtomicUsize::new(0),
             seen: Seen::new(config.tuning.seen_len),
-            spare_hashes: SpareHashes::default(),
+            hashes: OnceLock::new(),
             queue: Queue::default(),
             budget: Mutex::new(Budget::new(config.tuning.compile_cpu_share)),
             is_enabled: AtomicBool::new(false),

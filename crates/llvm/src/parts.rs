@@ -4,7 +4,7 @@
 //! out  a part for every block
 //!
 //! K1  The tree of blocks that hangs on one root lies in one part, and so do roots whose edges carry arguments.
-//! K2  Parts follow the order of the code, so that what lies together runs together.
+//! K2  Parts follow the order of the code, what is likely to run before what is not, so that what lies together runs together.
 
 use hotevm_ir::Function;
 
@@ -28,7 +28,7 @@ pub(crate) fn parts(function: &Function, instructions_max: u32) -> Vec<usize> {
         }
         size[head] += data.insts.len() as u32 + 1;
     }
-    order.sort_by_key(|head| function.blocks[*head].pc);
+    order.sort_by_key(|head| (function.blocks[*head].unlikely, function.blocks[*head].pc));
     let mut part_of_group = vec![0; function.blocks.len()];
     let (mut part, mut filled) = (0, 0);
     for head in order {
@@ -63,4 +63,19 @@ fn find(group: &mut [usize], mut member: usize) -> usize {
         member = group[member];
     }
     member
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hotevm_ir::function::{BlockData, Root};
+
+    #[test]
+    fn k2_blocks_that_are_likely_lie_together_before_the_others() {
+        let block = |pc, unlikely| BlockData { pc, unlikely, root: Some(Root::default()), ..BlockData::default() };
+        let blocks = vec![block(0, false), block(1, true), block(2, false), block(3, true), block(4, false)];
+        let function = Function { blocks, ..Function::default() };
+        assert_eq!(parts(&function, 2), [0, 1, 0, 2, 1], "two instructions each, ends included");
+        assert_eq!(parts(&function, 100), [0; 5]);
+    }
 }

@@ -54,7 +54,6 @@ const STOPS_PER_LOOK: u32 = 64;
 pub(super) struct Run<'a, CTX: ContextTr> {
     pub(super) tiers: &'a Arc<Tiers>,
     pub(super) prepared: &'a mut Prepared<CTX>,
-    pub(super) hashes: &'a mut Option<Hashes>,
     pub(super) deltas: &'a mut Deltas,
     pub(super) frame: &'a mut EthFrame<EthInterpreter>,
     pub(super) context: &'a mut CTX,
@@ -321,13 +320,12 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         self.deltas.native_runs += 1;
         let before = self.frame.interpreter.gas.remaining();
         let leave_mask = self.tiers.leave_mask.load(Ordering::Relaxed);
-        let spare = &self.tiers.spare_hashes;
         let mut host = HostState {
             interpreter: &mut self.frame.interpreter,
             context: &mut *self.context,
             instructions: self.table,
             gas_table: self.gas_table,
-            hashes: self.hashes.get_or_insert_with(|| spare.take()),
+            hashes: self.tiers.hashes.get_or_init(Hashes::new),
             panic: None,
             table_call_gas: 0,
         };
@@ -338,7 +336,9 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         let after = self.frame.interpreter.gas.remaining();
         let action = self.frame.interpreter.bytecode.action();
         self.spent = self.deltas.count(self.activation, before, after, action.as_ref(), true);
-        if let Some((time, owner)) = time.zip(code.owner()) {
+        if let Some(time) = time
+            && let Some(owner) = code.owner()
+        {
             owner.timed.ran(self.spent, time);
         }
         if code.is_region() {

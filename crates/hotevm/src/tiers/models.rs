@@ -27,7 +27,8 @@ const ORDERS_MIN: usize = 5;
 /// Heat that is worth anything.
 const MUCH: u64 = 1 << 40;
 
-fn check(model: impl Fn() + Send + Sync + 'static) {
+/// Tries a model in all orders.
+pub(crate) fn check(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(SWITCHES_MAX);
     builder.max_branches = 100_000;
