@@ -34,8 +34,8 @@ pub(crate) struct HostState<'a, CTX: Host> {
     pub(crate) context: &'a mut CTX,
     pub(crate) instructions: &'a InstructionTable<EthInterpreter, CTX>,
     pub(crate) gas_table: &'a GasTable,
-    /// Hashes computed lately.
-    pub(crate) hashes: &'a Hashes,
+    /// Hashes computed lately, once there is a table of them.
+    pub(crate) hashes: Option<&'a Hashes>,
     /// The panic that was caught.
     pub(crate) panic: Option<Box<dyn Any + Send>>,
     /// Gas charged in table calls of opcodes that are meant to be inline or to have a builtin.
@@ -254,7 +254,8 @@ unsafe extern "C" fn keccak256<CTX: Host>(frame: *mut NativeFrame, top: *mut U25
             let result = top.sub(2);
             let input = input_of_hash(frame, &*top.sub(1), &*result);
             let cost = |input: &Input| host.context.gas_params().keccak256_cost(input.len());
-            let known = input.as_ref().and_then(|input| host.hashes.get(input).map(|hash| (hash, cost(input))));
+            let asked = host.hashes.zip(input.as_ref());
+            let known = asked.and_then(|(hashes, input)| hashes.get(input).map(|hash| (hash, cost(input))));
             let (_, _, behind) = place_parts(place);
             if let Some((hash, cost)) = known
                 && let Some(left) = frame.gas.checked_sub(cost.saturating_add(u64::from(behind)))
@@ -267,8 +268,8 @@ unsafe extern "C" fn keccak256<CTX: Host>(frame: *mut NativeFrame, top: *mut U25
             let done = system::keccak256(InstructionContext { interpreter: host.interpreter, host: host.context });
             frame.gas = host.interpreter.gas.remaining();
             host.take_memory(frame);
-            if let (Ok(()), Some(input)) = (&done, input) {
-                host.hashes.put(&input, result.read());
+            if let (Ok(()), Some((hashes, input))) = (&done, asked) {
+                hashes.put(input, result.read());
             }
             match host.finish(done) {
                 Status::Continue => host.charge_behind(frame, place),

@@ -176,7 +176,7 @@ mod tests {
             context: &mut DummyHost::new(SpecId::OSAKA),
             instructions: &instructions,
             gas_table: &gas_table,
-            hashes: &Hashes::new(),
+            hashes: Some(&Hashes::new()),
             panic: None,
             table_call_gas: 0,
         };

@@ -212,3 +212,35 @@ const COMPILER_STACK_BYTES: usize = 16 << 20;
 pub(crate) fn spawn_named<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
     thread::Builder::new().name(name.to_owned()).spawn(work)
 }
+
+#[cfg(all(test, feature = "loom"))]
+pub(crate) use model::check;
+
+#[cfg(all(test, feature = "loom"))]
+mod model {
+    //! How models are tried.
+
+    use super::{Arc, Ordering, PlainCounter};
+    use loom::model::Builder;
+
+    /// Orders with more switches between threads than this are not tried: errors need few, and orders are many.
+    const SWITCHES_MAX: usize = 3;
+    /// A model that tries fewer orders than this has no two threads that meet.
+    const ORDERS_MIN: usize = 5;
+
+    /// Tries a model in all orders.
+    pub(crate) fn check(model: impl Fn() + Send + Sync + 'static) {
+        let mut builder = Builder::new();
+        builder.preemption_bound = Some(SWITCHES_MAX);
+        builder.max_branches = 100_000;
+        let orders = Arc::new(PlainCounter::new(0));
+        let counted = orders.clone();
+        builder.check(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            model();
+        });
+        let orders = orders.load(Ordering::Relaxed);
+        println!("{orders} orders");
+        assert!(orders > ORDERS_MIN, "{orders} orders are hardly all");
+    }
+}

@@ -35,7 +35,7 @@ pub(crate) mod entry;
 pub(crate) mod fake;
 mod job;
 #[cfg(all(test, feature = "loom"))]
-pub(crate) mod models;
+mod models;
 pub(crate) mod profile;
 mod queue;
 mod report;
@@ -81,7 +81,7 @@ pub(crate) struct Tiers {
     /// Entries in the map. Written by who inserts or removes, relaxed: the bound is kept to within the number of threads.
     entry_count: AtomicUsize,
     seen: Seen,
-    /// Hashes computed lately by any EVM; made at the first native run.
+    /// Hashes computed lately by any EVM; made before the first code is published, so that no frame waits for them.
     pub(crate) hashes: OnceLock<Hashes>,
     queue: Queue,
     budget: Mutex<Budget>,

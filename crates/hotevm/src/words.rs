@@ -5,15 +5,21 @@
 //!
 //! N1  What is read was written by one write.
 //! N2  Nobody waits: while somebody writes there is nothing to read, and another write does nothing.
+//!
+//! The protocol is a sequence lock. Who makes `turns` odd owns the words until he makes it even again; his compare-and-swap acquires what the
+//! writer before him released, so that words of two writes never change places. A release fence stands between the odd count and the
+//! words, an acquire fence between reading the words and reading the count again: who saw a word of a later write sees its odd count.
+//! A writer that never ends leaves its words unread for ever, which costs that row and nothing else.
 
 use crate::sync::{AtomicU64, Ordering, fence};
 
 /// `N` words, zeros at first.
 #[derive(Debug)]
-#[repr(C)]
 pub(crate) struct Words<const N: usize> {
+    /// Written by the owner alone, read by anybody; relaxed, between the fences.
     words: [AtomicU64; N],
-    /// How often a write began or ended: odd while there is one. Whoever makes it odd owns the words.
+    /// How often a write began or ended: odd while there is one. Written by who owns the words, acquire to begin and release to end; read by
+    /// anybody, acquire before the words and relaxed behind the fence.
     turns: AtomicU64,
 }
 
@@ -37,14 +43,14 @@ impl<const N: usize> Words<N> {
     pub(crate) fn write(&self, words: &[u64; N]) {
         let turns = self.turns.load(Ordering::Relaxed);
         let is_mine = turns.is_multiple_of(2)
-            && self.turns.compare_exchange(turns, turns + 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
+            && self.turns.compare_exchange(turns, turns.wrapping_add(1), Ordering::Acquire, Ordering::Relaxed).is_ok();
         if !is_mine {
             return;
         }
         // Whoever reads one of the words below reads the odd count, too.
         fence(Ordering::Release);
         self.words.iter().zip(words).for_each(|(word, value)| word.store(*value, Ordering::Relaxed));
-        self.turns.store(turns + 2, Ordering::Release);
+        self.turns.store(turns.wrapping_add(2), Ordering::Release);
     }
 }
 
@@ -69,7 +75,7 @@ mod tests {
 #[cfg(all(test, feature = "loom"))]
 mod models {
     use super::*;
-    use crate::{sync::Arc, tiers::models::check};
+    use crate::sync::{Arc, check};
     use loom::thread;
 
     #[test]

@@ -346,6 +346,25 @@ fn changed_dynamic_gas_is_charged() {
     assert_ne!(stock, changed);
 }
 
+#[test]
+fn evms_that_share_hashes_pay_their_own_price_for_them() {
+    let body = [op::DUP1, op::PUSH0, op::MSTORE, op::PUSH1, 64, op::PUSH0, op::KECCAK256, op::ADD];
+    let stock = Case::new(&[(CONTRACT, repeated(&body))]);
+    let mut dear = Case::new(&[(CONTRACT, repeated(&body))]);
+    let mut params = dear.env.cfg_env.gas_params.clone();
+    params.override_gas([(GasId::keccak256_per_word(), 17)]);
+    dear.env.cfg_env.set_gas_params(params);
+    let runtime = runtime();
+    let (mut hot_stock, mut hot_dear) = (stock.hot(&runtime), dear.hot(&runtime));
+    let (plain_stock, plain_dear) = (run(&mut stock.plain(), 1_000_000), run(&mut dear.plain(), 1_000_000));
+    assert_ne!(plain_stock, plain_dear);
+    for turn in 0..2 {
+        assert_eq!(run(&mut hot_stock, 1_000_000), plain_stock, "turn {turn}");
+        assert_eq!(run(&mut hot_dear, 1_000_000), plain_dear, "turn {turn}");
+    }
+    assert_eq!(runtime.statistics().native_frames, if native_available() { 4 } else { 0 });
+}
+
 /// Writes down every step.
 #[derive(Debug, Default)]
 struct Steps(Vec<(usize, u8, u64, usize)>);

@@ -4,7 +4,8 @@
 //! out  a part for every block
 //!
 //! K1  The tree of blocks that hangs on one root lies in one part, and so do roots whose edges carry arguments.
-//! K2  Parts follow the order of the code, what is likely to run before what is not, so that what lies together runs together.
+//! K2  Parts follow the order of the code, trees with a block that is likely to run before those without, so that what lies together
+//!     runs together.
 
 use hotevm_ir::Function;
 
@@ -20,6 +21,7 @@ pub(crate) fn parts(function: &Function, instructions_max: u32) -> Vec<usize> {
         }
     }
     let mut size = vec![0_u32; function.blocks.len()];
+    let mut is_likely = vec![false; function.blocks.len()];
     let mut order: Vec<usize> = vec![];
     for (block, data) in function.blocks.iter().enumerate() {
         let head = find(&mut group, tree[block]);
@@ -27,8 +29,9 @@ pub(crate) fn parts(function: &Function, instructions_max: u32) -> Vec<usize> {
             order.push(head);
         }
         size[head] += data.insts.len() as u32 + 1;
+        is_likely[head] |= !data.unlikely;
     }
-    order.sort_by_key(|head| (function.blocks[*head].unlikely, function.blocks[*head].pc));
+    order.sort_by_key(|head| (!is_likely[*head], function.blocks[*head].pc));
     let mut part_of_group = vec![0; function.blocks.len()];
     let (mut part, mut filled) = (0, 0);
     for head in order {
@@ -68,14 +71,26 @@ fn find(group: &mut [usize], mut member: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hotevm_ir::function::{BlockData, Root};
+    use hotevm_ir::function::{Block, BlockData, Edge, Root, Terminator, Value};
 
     #[test]
-    fn k2_blocks_that_are_likely_lie_together_before_the_others() {
-        let block = |pc, unlikely| BlockData { pc, unlikely, root: Some(Root::default()), ..BlockData::default() };
+    fn k2_trees_that_are_likely_lie_together_before_the_others() {
         let blocks = vec![block(0, false), block(1, true), block(2, false), block(3, true), block(4, false)];
         let function = Function { blocks, ..Function::default() };
         assert_eq!(parts(&function, 2), [0, 1, 0, 2, 1], "two instructions each, ends included");
         assert_eq!(parts(&function, 100), [0; 5]);
+    }
+
+    #[test]
+    fn k1_roots_tied_by_arguments_share_a_part_and_are_likely_if_one_is() {
+        let to = |target| Edge { block: Block(target), top: 0, args: vec![Value(0)] };
+        let mut blocks = vec![block(0, false), block(1, true), block(2, true), block(3, false)];
+        blocks[1].end = Some(Terminator::Jump(to(3)));
+        let function = Function { blocks, ..Function::default() };
+        assert_eq!(parts(&function, 2), [0, 1, 2, 1], "blocks 1 and 3 are tied, and 3 is likely");
+    }
+
+    fn block(pc: u32, unlikely: bool) -> BlockData {
+        BlockData { pc, unlikely, root: Some(Root::default()), ..BlockData::default() }
     }
 }

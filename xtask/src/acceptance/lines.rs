@@ -82,7 +82,7 @@ const GENERATED: &[&str] = &[
 ];
 
 /// Every line.
-pub(super) const LINES: [Line; 31] = [
+pub(super) const LINES: [Line; 32] = [
     Line {
         name: "fresh-clone",
         about: "a clone without fixtures replays the sample chain and passes its tests",
@@ -295,6 +295,13 @@ pub(super) const LINES: [Line; 31] = [
         command: &["scripts/count-disabled"],
         status: Status::Decides,
         check: Some(tiers::disabled_costs),
+    },
+    Line {
+        name: "cold-costs",
+        about: "first passes in fresh processes, by turns with the interpreter",
+        command: &["scripts/measure-cold", "30", "{F}/blocks"],
+        status: Status::Decides,
+        check: Some(tiers::cold_costs),
     },
     Line {
         name: "watching-costs",

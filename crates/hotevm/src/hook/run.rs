@@ -21,7 +21,6 @@ use crate::{
     activation::{Activation, Running},
     builtins::HostState,
     code::NativeCode,
-    hashes::Hashes,
     native::{self, RunEnd},
     statistics::{Deltas, Interpreted},
     sync::{Arc, Ordering},
@@ -325,7 +324,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
             context: &mut *self.context,
             instructions: self.table,
             gas_table: self.gas_table,
-            hashes: self.tiers.hashes.get_or_init(Hashes::new),
+            hashes: self.tiers.hashes.get(),
             panic: None,
             table_call_gas: 0,
         };

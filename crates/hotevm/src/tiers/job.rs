@@ -17,6 +17,7 @@ use crate::{
     code::{NativeCode, Parts},
     compiler::{Rejection, Request},
     config::Preset,
+    hashes::Hashes,
     sync::{self, Arc, Ordering, lock, try_lock},
 };
 use hotevm_code::SharedObject;
@@ -171,6 +172,7 @@ impl Tiers {
         let stored = parts.stored.clone();
         let code = Arc::new(NativeCode::new(parts, tier, profile_blocks));
         code.belongs_to(entry);
+        self.hashes.get_or_init(Hashes::new);
         if let Some(key) = stored {
             self.counters.artifacts_taken.fetch_add(1, Ordering::Relaxed);
             ledger.stored = Some(Stored { key, told_gas: 0 });

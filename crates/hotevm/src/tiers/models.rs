@@ -13,35 +13,15 @@ use super::{
 use crate::{
     Config, Preset,
     code::NativeCode,
-    compiler::{Compile, Request},
+    compiler::Request,
     configuration::{Configuration, Settings},
-    sync::{Arc, Ordering, PlainCounter},
+    sync::{Arc, Ordering, check},
 };
-use loom::{model::Builder, thread};
+use loom::thread;
 use revm::primitives::{Bytes, hardfork::SpecId, keccak256};
 
-/// Orders with more switches between threads than this are not tried: errors need few, and orders are many.
-const SWITCHES_MAX: usize = 3;
-/// A model that tries fewer orders than this has no two threads that meet.
-const ORDERS_MIN: usize = 5;
 /// Heat that is worth anything.
 const MUCH: u64 = 1 << 40;
-
-/// Tries a model in all orders.
-pub(crate) fn check(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = Builder::new();
-    builder.preemption_bound = Some(SWITCHES_MAX);
-    builder.max_branches = 100_000;
-    let orders = Arc::new(PlainCounter::new(0));
-    let counted = orders.clone();
-    builder.check(move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-        model();
-    });
-    let orders = orders.load(Ordering::Relaxed);
-    println!("{orders} orders");
-    assert!(orders > ORDERS_MIN, "{orders} orders are hardly all");
-}
 
 /// What the threads of a model share.
 struct World {

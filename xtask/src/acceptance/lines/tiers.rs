@@ -74,6 +74,12 @@ pub(super) fn disabled_costs(report: &Value, figures: &mut Figures) {
     figures.at_most("disabled_over_interpreter", report["disabled_over_interpreter"].as_f64(), 1.005);
 }
 
+/// What runs cold may be this much slower, and what it is compared with must agree with itself for that to mean anything.
+pub(super) fn cold_costs(report: &Value, figures: &mut Figures) {
+    figures.at_most("tiered_over_interpreter", report["tiered_over_interpreter"].as_f64(), 1.02);
+    figures.figure("again_over_interpreter", report["again_over_interpreter"].clone());
+}
+
 pub(super) fn watching_costs(report: &Value, figures: &mut Figures) {
     figures.at_most("watched_over_interpreter", report["watched_over_interpreter"].as_f64(), 1.1);
     figures.figure("cold_over_interpreter", report["cold_over_interpreter"].clone());
