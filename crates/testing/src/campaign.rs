@@ -3,11 +3,15 @@
 //! in   a seed, how many contracts, the ways to compile them
 //! out  counts, the share of gas that native code ran, and the cases that showed a difference, reduced
 //!
-//! G1  Thread t of n takes the cases t, t + n, …, and its share of the contracts, so the same arguments give the same cases.
+//! G1  Thread t of n takes the cases t, t + n, … until it has met its share of contracts that no thread has met before. So the same
+//!     arguments give the same cases, but for the last ones of a thread.
 //! G2  A contract counts once: the same bytecode drawn again is run, but not counted.
 //! G3  Compiled code is given up every few cases, so memory stays bounded.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
 
 use alloy_evm::EthEvmFactory;
 use alloy_primitives::{B256, keccak256};
@@ -151,24 +155,23 @@ pub fn case_seed(seed: u64, index: usize) -> u64 {
 /// Runs a campaign. `progress` is called after each case, on the thread that ran it.
 pub fn run(campaign: &Campaign, progress: impl Fn(Progress) + Sync) -> eyre::Result<Report> {
     let threads = campaign.threads.max(1);
-    let parts: Vec<eyre::Result<(Report, HashSet<B256>)>> = thread::scope(|scope| {
-        let progress = &progress;
+    let codes = Mutex::new(HashSet::new());
+    let parts: Vec<eyre::Result<Report>> = thread::scope(|scope| {
+        let (progress, codes) = (&progress, &codes);
         let handles: Vec<_> =
-            (0..threads).map(|thread| scope.spawn(move || run_part(campaign, thread, threads, progress))).collect();
+            (0..threads).map(|thread| scope.spawn(move || run_part(campaign, thread, threads, codes, progress))).collect();
         let failed = || eyre::eyre!("a thread of the campaign panicked");
         handles.into_iter().map(|handle| handle.join().map_err(|_| failed()).flatten()).collect()
     });
     let mut report = Report { shares: vec![NativeShare::default(); campaign.variants.len()], ..Report::default() };
-    let mut codes = HashSet::new();
     for part in parts {
-        let (part, part_codes) = part?;
+        let part = part?;
+        report.contracts += part.contracts;
         report.cases += part.cases;
         report.agreement.add(&part.agreement);
         report.shares.iter_mut().zip(&part.shares).for_each(|(sum, share)| sum.merge(share));
         report.differences.extend(part.differences);
-        codes.extend(part_codes);
     }
-    report.contracts = codes.len();
     Ok(report)
 }
 
@@ -182,14 +185,14 @@ fn run_part(
     campaign: &Campaign,
     thread: usize,
     threads: usize,
+    codes: &Mutex<HashSet<B256>>,
     progress: &(impl Fn(Progress) + Sync),
-) -> eyre::Result<(Report, HashSet<B256>)> {
+) -> eyre::Result<Report> {
     let mut report = Report { shares: vec![NativeShare::default(); campaign.variants.len()], ..Report::default() };
-    let mut codes = HashSet::new();
     let mut slots: Vec<Option<Slot>> = campaign.variants.iter().map(|_| None).collect();
     let goal = campaign.contracts.div_ceil(threads);
     let mut index = thread;
-    while codes.len() < goal && report.differences.len() < campaign.differences_max.max(1) {
+    while report.contracts < goal && report.differences.len() < campaign.differences_max.max(1) {
         let seed = case_seed(campaign.seed, index);
         let case = Case::from_seed(seed, campaign.size);
         let place = index % campaign.variants.len().max(1);
@@ -206,13 +209,15 @@ fn run_part(
             Ok(agreement) => report.agreement.add(&agreement),
             Err(difference) => report.differences.push(found(&case, seed, variant, *difference)),
         }
-        codes.extend(case.contracts.iter().map(|contract| keccak256(&contract.code)));
-        progress(Progress { thread, cases: report.cases, contracts: codes.len() });
+        let mut known = codes.lock().unwrap_or_else(PoisonError::into_inner);
+        report.contracts += case.contracts.iter().filter(|contract| known.insert(keccak256(&contract.code))).count();
+        drop(known);
+        progress(Progress { thread, cases: report.cases, contracts: report.contracts });
     }
     for (slot, share) in slots.into_iter().zip(&mut report.shares) {
         retire(slot, Some(share));
     }
-    Ok((report, codes))
+    Ok(report)
 }
 
 fn retire(slot: Option<Slot>, share: Option<&mut NativeShare>) {
