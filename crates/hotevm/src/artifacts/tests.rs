@@ -144,7 +144,10 @@ fn better_code_is_not_replaced_by_an_artifact() {
     let second = Bench::new(&shelf, |_| {});
     second.compile(1, &[0, 4], Tier::Native2);
     second.compile(2, &[0, 4], Tier::Native1);
-    assert_eq!(second.preload(), Preloaded { taken: 2, present: 1, ..Preloaded::default() });
+    // The writer may have kept by now what the second compiled: that is present, too.
+    let preloaded = second.preload();
+    assert!(preloaded.present >= 1, "{preloaded:?}");
+    assert_eq!(preloaded, Preloaded { taken: 2, present: preloaded.present, ..Preloaded::default() });
     let stages = [1, 2, 3].map(|number| second.entry(number).stage());
     assert_eq!(stages, [Stage::Native2, Stage::Native2, Stage::Whole]);
     let blocks = [1, 2].map(|number| second.entry(number).code().expect("code").profile_blocks);
