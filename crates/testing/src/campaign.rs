@@ -8,10 +8,7 @@
 //! G2  A contract counts once: the same bytecode drawn again is run, but not counted.
 //! G3  Compiled code is given up every few cases, so memory stays bounded.
 
-use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashSet;
 
 use alloy_evm::EthEvmFactory;
 use alloy_primitives::{B256, keccak256};
@@ -24,7 +21,7 @@ use crate::{
         choices::Choices,
     },
     reduce::reduce,
-    sync::thread,
+    sync::{Mutex, PoisonError, thread},
 };
 
 /// Cases that share a runtime, and so compiled code.
@@ -209,8 +206,9 @@ fn run_part(
             Ok(agreement) => report.agreement.add(&agreement),
             Err(difference) => report.differences.push(found(&case, seed, variant, *difference)),
         }
+        let hashes: Vec<B256> = case.contracts.iter().map(|contract| keccak256(&contract.code)).collect();
         let mut known = codes.lock().unwrap_or_else(PoisonError::into_inner);
-        report.contracts += case.contracts.iter().filter(|contract| known.insert(keccak256(&contract.code))).count();
+        report.contracts += hashes.into_iter().filter(|hash| known.insert(*hash)).count();
         drop(known);
         progress(Progress { thread, cases: report.cases, contracts: report.contracts });
     }

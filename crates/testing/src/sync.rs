@@ -1,3 +1,6 @@
 //! The one place that threads and what they share come from.
 
-pub(crate) use std::{sync::Once, thread};
+pub(crate) use std::{
+    sync::{Mutex, Once, PoisonError},
+    thread,
+};

@@ -74,7 +74,7 @@ pub(super) fn disabled_costs(report: &Value, figures: &mut Figures) {
     figures.at_most("disabled_over_interpreter", report["disabled_over_interpreter"].as_f64(), 1.005);
 }
 
-/// What runs cold may be this much slower, and what it is compared with must agree with itself for that to mean anything.
+/// What runs cold may be this much slower; how far the interpreter is from itself is a figure beside it.
 pub(super) fn cold_costs(report: &Value, figures: &mut Figures) {
     figures.at_most("tiered_over_interpreter", report["tiered_over_interpreter"].as_f64(), 1.02);
     figures.figure("again_over_interpreter", report["again_over_interpreter"].clone());
