@@ -30,8 +30,8 @@ pub(crate) struct Activation {
     pub(crate) running: Running,
     /// Whether any of its instructions was executed: the start of a code is entered before that alone.
     pub(crate) started: bool,
-    /// Whether the frame was counted as watched.
-    pub(crate) watched: bool,
+    /// Whether the frame is watched; none before that was decided.
+    pub(crate) watched: Option<bool>,
     /// Leaves since the last call.
     pub(crate) leaves: u32,
     /// Whether the frame counts as eligible.

@@ -102,7 +102,7 @@ pub struct Config {
     pub tuning: Tuning,
 }
 
-/// Declares the tuning table: name, type, value in presets development, production, stress (test takes development's), meaning.
+/// Declares the tuning table: name, type, value in presets development, production, stress (test takes development's, but for one), meaning.
 macro_rules! tuning {
     ($($(#[$meta:meta])* $name:ident: $type:ty = $development:expr, $production:expr, $stress:expr;)*) => {
         /// When codes change tiers, and what the runtime may take.
@@ -113,7 +113,9 @@ macro_rules! tuning {
             /// The values of a preset.
             pub fn preset(preset: Preset) -> Self {
                 match preset {
-                    Preset::Development | Preset::Test => Self { $($name: $development,)* },
+                    Preset::Development => Self { $($name: $development,)* },
+                    // While it is paused, it watches whatever runs.
+                    Preset::Test => Self { quiet_runs: u32::MAX, ..Self::preset(Preset::Development) },
                     Preset::Production => Self { $($name: $production,)* },
                     Preset::Stress => Self { $($name: $stress,)* },
                 }
@@ -124,7 +126,7 @@ macro_rules! tuning {
 
 tuning! {
     /// Gas spent in a code before its blocks are noted.
-    warm_gas: u64 = 4_000, 100_000, 1;
+    warm_gas: u64 = 40_000, 100_000, 1;
     /// Time that native code would have saved so far, over the estimated time of compiling, at which a code is compiled.
     eagerness: f64 = 0.002, 0.5, 0.0;
     /// Leaves at one site out of a region before it is compiled again; doubles with every compilation of the code.
@@ -133,6 +135,8 @@ tuning! {
     compilations_max: u32 = 12, 8, 6;
     /// Frames of a code that are watched before it is compiled; later ones only add heat.
     watched_frames_max: u32 = 256, 256, 1 << 20;
+    /// Watched runs in a row that showed no new block, after which few frames are watched.
+    quiet_runs: u32 = 4, 4, u32::MAX;
     /// Frames between two random demotions; 0 for none.
     demote_every: u64 = 0, 0, 101;
     /// Codes with an entry.

@@ -15,6 +15,7 @@ mod run;
 mod tables;
 #[cfg(all(test, not(feature = "loom")))]
 mod tests;
+mod watch;
 
 use crate::{
     activation::{Activation, Activations, Running},
@@ -285,10 +286,12 @@ fn resolve(known: Known, start: impl FnOnce(&Arc<Entry>)) -> (Known, Result<Runn
         Known::HashMismatch => (Known::HashMismatch, Err(Interpreted::HashMismatch)),
         Known::Entry(entry) => {
             start(&entry);
-            match (entry.code(), entry.stage()) {
-                (Some(code), _) => (Known::Code(code.clone()), Ok(Running::Native(code))),
-                (None, Stage::Rejected) => (Known::Entry(entry), Err(Interpreted::Rejected)),
-                (None, _) => (Known::Entry(entry.clone()), Ok(Running::Warm(entry))),
+            // Code is published before its stage (T3).
+            let stage = entry.stage();
+            match if stage.has_code() { entry.code() } else { None } {
+                Some(code) => (Known::Code(code.clone()), Ok(Running::Native(code))),
+                None if stage == Stage::Rejected => (Known::Entry(entry), Err(Interpreted::Rejected)),
+                None => (Known::Entry(entry.clone()), Ok(Running::Warm(entry))),
             }
         }
     }

@@ -37,16 +37,17 @@ mod usual {
     use super::{Arc, Held};
     use arc_swap::ArcSwapOption;
     use dashmap::{DashMap, try_result::TryResult};
+    use revm::primitives::map::DefaultHashBuilder;
     use std::hash::Hash;
 
     /// A map of shared values. No guard leaves it.
     #[derive(Debug)]
-    pub(crate) struct Map<K: Eq + Hash, V>(DashMap<K, Arc<V>>);
+    pub(crate) struct Map<K: Eq + Hash, V>(DashMap<K, Arc<V>, DefaultHashBuilder>);
 
     impl<K: Eq + Hash, V> Map<K, V> {
         /// An empty map.
         pub(crate) fn new() -> Self {
-            Self(DashMap::new())
+            Self(DashMap::default())
         }
 
         /// The value of a key.

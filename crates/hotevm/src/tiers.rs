@@ -191,7 +191,7 @@ impl Tiers {
     }
 
     /// Stops between two looks at the heat of a watched frame.
-    pub(crate) fn stops_per_look(&self, usual: u32) -> u32 {
+    pub(crate) fn stops_per_look(&self, usual: u64) -> u64 {
         if self.is_synchronous() { 1 } else { usual }
     }
 
@@ -226,15 +226,15 @@ impl Tiers {
         if let Some(entry) = self.entries.get(&key) {
             return entry;
         }
-        let make = || self.new_entry(key, bytecode, configuration, 0);
+        let make = || self.new_entry(key, bytecode, configuration);
         let entry = self.entries.get_or_insert(key, make);
         self.made.fetch_add(1, Ordering::Release);
         entry
     }
 
-    fn new_entry(&self, key: Key, bytecode: Bytes, configuration: &Arc<Configuration>, heat: u64) -> Arc<Entry> {
+    fn new_entry(&self, key: Key, bytecode: Bytes, configuration: &Arc<Configuration>) -> Arc<Entry> {
         self.entry_count.fetch_add(1, Ordering::Relaxed);
-        let entry = Entry::new(key, configuration.clone(), bytecode, heat);
+        let entry = Entry::new(key, configuration.clone(), bytecode);
         entry.used(self.now_s());
         if self.config.deny.contains(&key.0) {
             let mut ledger = entry.ledger();
@@ -274,7 +274,7 @@ impl Tiers {
             return None;
         }
         let bytecode = bytecode();
-        let make = || self.new_entry(key, bytecode, configuration, self.config.tuning.warm_gas);
+        let make = || self.new_entry(key, bytecode, configuration);
         let entry = self.entries.try_get_or_insert(key, make).ok()?;
         self.made.fetch_add(1, Ordering::Release);
         self.watch(&entry);

@@ -16,6 +16,7 @@
 use super::{
     Prepared,
     tables::{JUMPDEST, JUMPI, Stops},
+    watch::Watching,
 };
 use crate::{
     activation::{Activation, Running},
@@ -35,7 +36,7 @@ use revm::{
     context::ContextTr,
     handler::EthFrame,
     interpreter::{
-        GasTable, InstructionContext, InstructionResult, InstructionTable, Interpreter, InterpreterAction,
+        GasTable, InstructionResult, InstructionTable, Interpreter, InterpreterAction,
         interpreter::EthInterpreter,
         interpreter_types::{Jumps, LoopControl},
     },
@@ -47,7 +48,7 @@ const LEAVES_MAX: u32 = 8;
 /// A native run that charged so much was worth it, however it ended.
 const GAS_WORTH_ENTERING: u64 = 500;
 /// Stops between two looks at the heat of a watched frame.
-const STOPS_PER_LOOK: u32 = 64;
+const STOPS_PER_LOOK: u64 = 64;
 
 /// One run of a frame.
 pub(super) struct Run<'a, CTX: ContextTr> {
@@ -65,18 +66,13 @@ pub(super) struct Run<'a, CTX: ContextTr> {
 
 /// Where the interpreter stopped.
 struct Stop<'a> {
-    /// The JUMPDEST, or the place that JUMPI led to.
+    /// The JUMPDEST.
     pc: usize,
-    /// Whether native code may be entered here.
-    is_destination: bool,
     interpreter: &'a Interpreter<EthInterpreter>,
 }
 
 impl Stop<'_> {
     fn entry(&self, code: &NativeCode) -> Option<u32> {
-        if !self.is_destination {
-            return None;
-        }
         code.entry_at(self.pc, self.interpreter.stack.len(), self.interpreter.memory.len())
     }
 }
@@ -102,7 +98,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
             let next = match running {
                 Running::Fresh | Running::Interpreted => ControlFlow::Break(self.interpret()),
                 Running::Cold => self.cold(),
-                Running::Warm(entry) => self.warm(&entry),
+                Running::Warm(entry) => self.warm(entry),
                 Running::Native(code) => self.native(code),
             };
             match next {
@@ -162,46 +158,44 @@ impl<CTX: ContextTr> Run<'_, CTX> {
     }
 
     /// Interprets warm code: notes what runs, and enters native code when there is some.
-    fn warm(&mut self, entry: &Arc<Entry>) -> Next {
-        match entry.stage() {
-            Stage::Cold | Stage::Watched => {}
-            Stage::Rejected | Stage::Gone => return self.interpret_for_good(Interpreted::Rejected),
-            Stage::Native1 | Stage::Native2 | Stage::Whole => {
-                if let Some(code) = entry.code()
-                    && let Some(number) = self.first_entry(&code)
-                {
-                    return self.native_from(code, Some(number));
-                }
-            }
+    fn warm(&mut self, entry: Arc<Entry>) -> Next {
+        let stage = entry.stage();
+        if matches!(stage, Stage::Rejected | Stage::Gone) {
+            return self.interpret_for_good(Interpreted::Rejected);
+        }
+        if stage.has_code()
+            && let Some(code) = entry.code()
+            && let Some(number) = self.first_entry(&code)
+        {
+            return self.native_from(code, Some(number));
         }
         let tiers = self.tiers;
-        let is_recorded = entry.profile().is_some()
-            && (self.activation.watched
-                || entry.watches.fetch_add(1, Ordering::Relaxed) < tiers.config.tuning.watched_frames_max);
-        if is_recorded && !self.activation.watched {
-            self.activation.watched = true;
-            self.deltas.watched_frames += 1;
-        }
+        let is_watched = *self.activation.watched.get_or_insert_with(|| {
+            let is_watched = entry.watches_next(&tiers.config.tuning);
+            self.deltas.watched_frames += u64::from(is_watched);
+            is_watched
+        });
         let before = self.frame.interpreter.gas.remaining();
-        let mut look = Look::new(tiers, entry, before, is_recorded);
-        let stops = if is_recorded { Stops::Blocks } else { Stops::Ticks };
+        let mut look = Look::new(tiers, &entry, before, is_watched);
+        look.go_on();
         look.record(self.frame.interpreter.bytecode.pc());
         let timer = tiers.timer();
-        let end = self.stretch(stops, false, |stop| look.stop(&stop));
+        let end = self.stretch(look.stops(Stops::Ticks), false, |stop| look.stop(&stop));
         if let Some(start) = timer {
             entry.timed.interpreted(self.spent, start.elapsed());
         }
+        look.heat(match &end {
+            Ok(_) => before.saturating_sub(self.frame.interpreter.gas.remaining()),
+            Err(_) => self.spent,
+        });
+        look.end();
         match end {
             Ok(Met::Entry(code, number)) => {
-                look.heat(before.saturating_sub(self.frame.interpreter.gas.remaining()));
                 self.deltas.loop_entries += 1;
                 self.native_from(code, Some(number))
             }
-            Ok(Met::Warm) => ControlFlow::Continue(Running::Warm(entry.clone())),
-            Err(action) => {
-                look.heat(self.spent);
-                self.end(Running::Warm(entry.clone()), action)
-            }
+            Ok(Met::Warm) => ControlFlow::Continue(Running::Warm(entry)),
+            Err(action) => self.end(Running::Warm(entry), action),
         }
     }
 
@@ -275,12 +269,15 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         let mut look = Look::new(tiers, &owner, before, is_recording);
         look.code = Some(code.clone());
         look.waits_for_newer = is_often;
-        let stops = if is_recording { Stops::Blocks } else { Stops::Ticks };
-        let end = self.stretch(stops, true, |stop| look.stop(&stop));
+        look.go_on();
+        look.record_left(&self.frame.interpreter);
+        let rest = if is_recording { Stops::Destinations } else { Stops::Ticks };
+        let end = self.stretch(look.stops(rest), true, |stop| look.stop(&stop));
         look.heat(match &end {
             Ok(_) => before.saturating_sub(self.frame.interpreter.gas.remaining()),
             Err(_) => self.spent,
         });
+        look.end();
         if is_often && end.is_ok() {
             self.activation.leaves = 0;
         }
@@ -353,7 +350,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
     fn interpret(&mut self) -> InterpreterAction {
         self.activation.started = true;
         let before = self.frame.interpreter.gas.remaining();
-        let action = self.frame.interpreter.run_plain(self.table, self.gas_table, self.context);
+        let action = run_plain(&mut self.frame.interpreter, self.table, self.gas_table, self.context);
         let after = self.frame.interpreter.gas.remaining();
         self.spent = self.deltas.count(self.activation, before, after, Some(&action), false);
         action
@@ -383,50 +380,65 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         let (table, gas_table) = (self.table, self.gas_table);
         let interpreter = &mut self.frame.interpreter;
         let Some(stopping) = self.prepared.tables.get(stops, table, &self.prepared.custom) else {
-            return Err(interpreter.run_plain(table, gas_table, self.context));
+            return Err(run_plain(interpreter, table, gas_table, self.context));
         };
-        let mut result = if is_left {
-            // J3: the instruction of the leave itself, whatever it is. If it starts a block, or ends one, that is told.
-            let pc = interpreter.bytecode.pc();
-            let byte_at = |pc: usize| interpreter.bytecode.original_byte_slice().get(pc).copied();
-            let is_jump = byte_at(pc) == Some(JUMPI);
-            if byte_at(pc) == Some(JUMPDEST) || pc > 0 && byte_at(pc - 1) == Some(JUMPI) {
-                let _ = stop(Stop { pc, is_destination: false, interpreter });
-            }
-            let result = interpreter.step(table, gas_table, self.context);
-            if is_jump && result.is_ok() {
-                let _ = stop(Stop { pc: interpreter.bytecode.pc(), is_destination: false, interpreter });
-            }
-            result
-        } else {
-            interpreter.step(stopping, gas_table, self.context)
-        };
+        let mut error = None;
+        if is_left {
+            // J3: the instruction of the leave itself, whatever it is. JUMPI never stops, and notes where it leads to.
+            let byte = interpreter.bytecode.original_byte_slice().get(interpreter.bytecode.pc());
+            let first = if byte == Some(&JUMPI) { stopping } else { table };
+            error = interpreter.step(first, gas_table, self.context).err();
+        }
         loop {
-            if let Err(error) = result {
-                let is_stop = error == InstructionResult::Suspend && interpreter.bytecode.action().is_none();
-                if !is_stop {
-                    if interpreter.bytecode.action().is_none() {
-                        interpreter.halt(error);
-                    }
-                    return Err(interpreter.take_next_action());
-                }
-                let pc = interpreter.bytecode.pc() - 1;
-                if interpreter.bytecode.original_byte_slice().get(pc) == Some(&JUMPI) {
-                    result = table[usize::from(JUMPI)].execute(InstructionContext { interpreter, host: &mut *self.context });
-                    if result.is_err() {
-                        continue;
-                    }
-                    // The stop met nothing: native code is entered at jump destinations alone.
-                    let _ = stop(Stop { pc: interpreter.bytecode.pc(), is_destination: false, interpreter });
-                } else if let Some(met) = stop(Stop { pc, is_destination: true, interpreter }) {
-                    interpreter.bytecode.absolute_jump(pc);
-                    interpreter.gas.erase_cost(u64::from(gas_table[usize::from(JUMPDEST)]));
-                    return Ok(met);
-                }
+            let error = error.take().unwrap_or_else(|| steps(interpreter, stopping, gas_table, self.context));
+            let is_stop = error == InstructionResult::Suspend && interpreter.bytecode.action().is_none();
+            if !is_stop {
+                return Err(end(interpreter, error));
             }
-            result = interpreter.step(stopping, gas_table, self.context);
+            let pc = interpreter.bytecode.pc() - 1;
+            if let Some(met) = stop(Stop { pc, interpreter }) {
+                interpreter.bytecode.absolute_jump(pc);
+                interpreter.gas.erase_cost(u64::from(gas_table[usize::from(JUMPDEST)]));
+                return Ok(met);
+            }
         }
     }
+}
+
+/// The interpreter's loop, until an instruction ends it.
+///
+/// There is one, for all that is interpreted: the CPU learns what follows upon what for each indirect call by itself.
+#[inline(never)]
+fn steps<CTX: ContextTr>(
+    interpreter: &mut Interpreter<EthInterpreter>,
+    table: &InstructionTable<EthInterpreter, CTX>,
+    gas_table: &GasTable,
+    context: &mut CTX,
+) -> InstructionResult {
+    loop {
+        if let Err(error) = interpreter.step(table, gas_table, context) {
+            return error;
+        }
+    }
+}
+
+/// Interprets until the next action.
+fn run_plain<CTX: ContextTr>(
+    interpreter: &mut Interpreter<EthInterpreter>,
+    table: &InstructionTable<EthInterpreter, CTX>,
+    gas_table: &GasTable,
+    context: &mut CTX,
+) -> InterpreterAction {
+    let error = steps(interpreter, table, gas_table, context);
+    end(interpreter, error)
+}
+
+/// The action after an instruction ended the loop.
+fn end(interpreter: &mut Interpreter<EthInterpreter>, error: InstructionResult) -> InterpreterAction {
+    if interpreter.bytecode.action().is_none() {
+        interpreter.halt(error);
+    }
+    interpreter.take_next_action()
 }
 
 /// Whether a leave leads to blocks that a larger region might hold.
@@ -447,8 +459,10 @@ fn newest(code: Arc<NativeCode>) -> Result<Arc<NativeCode>, Running> {
 struct Look<'a> {
     tiers: &'a Arc<Tiers>,
     entry: &'a Arc<Entry>,
-    /// Where the blocks that run are noted; none where they are not.
-    profile: Option<&'a Profile>,
+    /// Notes the blocks that run; none where they are not noted.
+    watching: Option<Watching<'a>>,
+    /// Blocks that were known before.
+    blocks: u32,
     /// Native code that may be entered; looked for again when something changed.
     code: Option<Arc<NativeCode>>,
     changes: u64,
@@ -457,50 +471,69 @@ struct Look<'a> {
     before: u64,
     /// Gas added to the heat so far.
     added: u64,
-    /// Stops that the profile was not yet told of.
-    new_stops: u64,
-    /// Stops until the next look at heat and changes.
-    stops_left: u32,
-    stops_per_look: u32,
+    /// Stops that the profile was told of.
+    told: u64,
+    /// The number of stops at which heat and changes are looked at next.
+    next: u64,
 }
 
 impl<'a> Look<'a> {
     fn new(tiers: &'a Arc<Tiers>, entry: &'a Arc<Entry>, before: u64, is_recording: bool) -> Self {
-        // At a tick many stops have passed already.
-        let stops_per_look = if is_recording { tiers.stops_per_look(STOPS_PER_LOOK) } else { 1 };
+        let stops = tiers.stops_per_look(STOPS_PER_LOOK);
+        let changes = tiers.changes.load(Ordering::Acquire);
+        let profile = entry.profile();
         Self {
             tiers,
             entry,
-            profile: entry.profile().filter(|_| is_recording),
-            changes: tiers.changes.load(Ordering::Acquire),
-            code: entry.code(),
+            blocks: profile.map_or(0, Profile::blocks),
+            watching: profile.filter(|_| is_recording).map(|profile| Watching::begin(profile, stops)),
+            changes,
+            // Code that is published after this moves `changes` (T6), which is looked at now and then.
+            code: if entry.stage().has_code() { entry.code() } else { None },
             waits_for_newer: false,
             before,
             added: 0,
-            new_stops: 0,
-            stops_left: stops_per_look,
-            stops_per_look,
+            told: 0,
+            next: stops,
         }
     }
 
+    /// Where to stop; `rest` where nothing is noted.
+    fn stops(&self, rest: Stops) -> Stops {
+        if self.watching.is_some() { Stops::Watched } else { rest }
+    }
+
     fn record(&self, pc: usize) {
-        if let Some(profile) = self.profile {
+        if let Some(profile) = self.entry.profile().filter(|_| self.watching.is_some()) {
             profile.record(pc);
         }
     }
 
-    #[inline]
-    fn stop(&mut self, stop: &Stop<'_>) -> Option<Met> {
-        self.record(stop.pc);
-        self.new_stops += 1;
-        if !stop.is_destination {
-            return None;
+    /// Notes the instruction at which code was left, if a block starts there.
+    fn record_left(&self, interpreter: &Interpreter<EthInterpreter>) {
+        let (pc, bytes) = (interpreter.bytecode.pc(), interpreter.bytecode.original_byte_slice());
+        let is_behind_branch = || pc > 0 && bytes.get(pc - 1) == Some(&JUMPI);
+        if bytes.get(pc) == Some(&JUMPDEST) || is_behind_branch() {
+            self.record(pc);
         }
-        self.stops_left -= 1;
-        if self.stops_left == 0 {
-            self.stops_left = self.stops_per_look;
+    }
+
+    /// Decides which stop comes next: each one where code may be entered.
+    fn go_on(&self) {
+        if let Some(watching) = &self.watching {
+            let enters = self.code.is_some() && !self.waits_for_newer;
+            watching.go_on(if enters { 1 } else { self.next.saturating_sub(watching.passed()) });
+        }
+    }
+
+    fn stop(&mut self, stop: &Stop<'_>) -> Option<Met> {
+        // Where nothing is noted many stops have passed already.
+        let passed = self.watching.as_ref().map_or(u64::MAX, Watching::passed);
+        if passed >= self.next {
+            self.next = passed.saturating_add(self.tiers.stops_per_look(STOPS_PER_LOOK));
             self.look(stop);
         }
+        self.go_on();
         let code = self.code.as_ref().filter(|_| !self.waits_for_newer)?;
         stop.entry(code).map(|number| Met::Entry(code.clone(), number))
     }
@@ -520,12 +553,21 @@ impl<'a> Look<'a> {
         self.code = newer;
     }
 
+    /// Tells whether there was anything new.
+    fn end(self) {
+        if let Some(profile) = self.entry.profile().filter(|_| self.watching.is_some()) {
+            profile.run_ended(self.blocks);
+        }
+    }
+
     /// Adds the gas spent since the last look to the heat.
     fn heat(&mut self, spent: u64) {
         let heat = spent.saturating_sub(self.added);
         self.added = self.added.max(spent);
-        if let Some(profile) = self.profile {
-            profile.watched(std::mem::take(&mut self.new_stops), heat);
+        if let Some((watching, profile)) = self.watching.as_ref().zip(self.entry.profile()) {
+            let passed = watching.passed();
+            profile.watched(passed - self.told, heat);
+            self.told = passed;
         }
         self.tiers.heated(self.entry, heat);
     }

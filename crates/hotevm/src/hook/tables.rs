@@ -1,11 +1,12 @@
 //! Instruction tables: the EVM's own, compared with itself and changed so that the interpreter stops now and then.
 //!
 //! in   the EVM's table, the opcodes declared custom
-//! out  the opcodes that changed since; copies whose JUMPDEST (and JUMPI) stop the loop
+//! out  the opcodes that changed since; copies whose JUMPDEST stops the loop, and which note what runs
 //!
-//! I1  A stop is `Suspend` without an action, at a JUMPDEST or JUMPI; nothing but its static gas was charged.
+//! I1  A stop is `Suspend` without an action, at a JUMPDEST; nothing but its static gas was charged.
 //! I2  A custom JUMPDEST or JUMPI is never replaced.
 
+use super::watch;
 use revm::interpreter::{
     Host, Instruction, InstructionContext, InstructionExecResult, InstructionResult, InstructionTable,
     interpreter::EthInterpreter,
@@ -19,8 +20,8 @@ pub(super) const JUMPDEST: u8 = 0x5b;
 pub(super) enum Stops {
     /// At every JUMPDEST.
     Destinations,
-    /// At every JUMPDEST and JUMPI.
-    Blocks,
+    /// At the JUMPDESTs that [`super::watch`] wants, which notes JUMPDEST and JUMPI.
+    Watched,
     /// At one JUMPDEST in 64, chosen by the gas that is left.
     Ticks,
 }
@@ -55,11 +56,12 @@ fn stopping<CTX: Host>(
 ) -> InstructionTable<EthInterpreter, CTX> {
     let mut stopping = *table;
     stopping[usize::from(JUMPDEST)] = match stops {
-        Stops::Destinations | Stops::Blocks => Instruction::new(stop::<CTX>),
+        Stops::Destinations => Instruction::new(stop::<CTX>),
+        Stops::Watched => Instruction::new(watch::destination::<CTX>),
         Stops::Ticks => Instruction::new(tick::<CTX>),
     };
-    if stops == Stops::Blocks && !is_set(custom, JUMPI) {
-        stopping[usize::from(JUMPI)] = Instruction::new(stop::<CTX>);
+    if stops == Stops::Watched && !is_set(custom, JUMPI) {
+        stopping[usize::from(JUMPI)] = Instruction::new(watch::branch::<CTX>);
     }
     stopping
 }

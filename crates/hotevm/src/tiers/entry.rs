@@ -12,15 +12,21 @@ use super::{profile::Profile, speed::Timed};
 use crate::{
     code::NativeCode,
     compiler::Rejection,
+    config::Tuning,
     configuration::Configuration,
     statistics::named_rows,
-    sync::{Arc, AtomicBool, AtomicU8, AtomicU32, AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, Slot, lock, try_lock},
+    sync::{
+        Arc, AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, OnceLock, Ordering, Slot, lock, try_lock,
+    },
 };
 use hotevm_abi::ArtifactKey;
 use revm::{
     bytecode::Bytecode,
     primitives::{B256, Bytes},
 };
+
+/// Of this many frames one is watched, once they show nothing new.
+const WATCHED_EVERY: u32 = 8;
 
 /// The key of an entry.
 pub(crate) type Key = (B256, u64);
@@ -65,6 +71,13 @@ impl Tier {
             Self::Native2 => Stage::Native2,
             Self::Whole => Stage::Whole,
         }
+    }
+}
+
+impl Stage {
+    /// Whether there is code in this stage.
+    pub(crate) const fn has_code(self) -> bool {
+        matches!(self, Self::Native1 | Self::Native2 | Self::Whole)
     }
 }
 
@@ -117,9 +130,11 @@ pub(crate) struct Entry {
     /// Other bytes in memory that were found equal: those of the database, where `bytecode` came from an artifact. Replaced by whoever
     /// compares (arc-swap), so that each EVM that comes compares addresses and not kilobytes.
     met: Slot<Bytes>,
+    /// The address of the bytes compared last. Written and read by whoever compares, relaxed: a hint.
+    compared: AtomicUsize,
     /// A [`Stage`]. Written under the ledger's lock, but for Cold to Watched (by compare and exchange); read anywhere, acquire.
     stage: AtomicU8,
-    /// Interpreted gas. Added to and read by executing threads, relaxed: a hint.
+    /// Interpreted gas since there is an entry: a region is made of what was watched meanwhile. Added to and read by executing threads, relaxed: a hint.
     heat: AtomicU64,
     /// Runtime second of the last use. Written by executing threads, read by upkeep, relaxed: a hint.
     pub(crate) used_at_s: AtomicU32,
@@ -127,8 +142,8 @@ pub(crate) struct Entry {
     pub(crate) queued: AtomicBool,
     /// Whether the writer has this entry in its queue. Set by who pushes it, cleared by who takes it out; acquire and release.
     pub(crate) writing: AtomicBool,
-    /// Frames watched. Counted by executing threads, relaxed.
-    pub(crate) watches: AtomicU32,
+    /// Frames that were watched, or passed over while there was a profile. Counted by executing threads, relaxed.
+    watches: AtomicU32,
     /// The newest code (E2, E3).
     code: Slot<NativeCode>,
     profile: OnceLock<Profile>,
@@ -142,14 +157,15 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// A cold entry.
-    pub(crate) fn new(key: Key, configuration: Arc<Configuration>, bytecode: Bytes, heat: u64) -> Self {
+    pub(crate) fn new(key: Key, configuration: Arc<Configuration>, bytecode: Bytes) -> Self {
         Self {
             key,
             configuration,
             bytecode,
             met: Slot::empty(),
+            compared: AtomicUsize::new(0),
             stage: AtomicU8::new(Stage::Cold as u8),
-            heat: AtomicU64::new(heat),
+            heat: AtomicU64::new(0),
             used_at_s: AtomicU32::new(0),
             queued: AtomicBool::new(false),
             writing: AtomicBool::new(false),
@@ -169,7 +185,8 @@ impl Entry {
             return true;
         }
         let is_equal = *self.bytecode == *bytes;
-        if is_equal {
+        // What comes once may not come again: only a place seen twice is worth holding.
+        if is_equal && self.compared.swap(bytes.as_ptr() as usize, Ordering::Relaxed) == bytes.as_ptr() as usize {
             // Held, so that the place means nothing else meanwhile.
             self.met.swap(Some(Arc::new(bytecode.original_bytes())));
         }
@@ -211,6 +228,13 @@ impl Entry {
         let (cold, watched) = (Stage::Cold as u8, Stage::Watched as u8);
         let _ = self.stage.compare_exchange(cold, watched, Ordering::AcqRel, Ordering::Acquire);
         is_new
+    }
+
+    /// Whether the frame that starts is watched: each one until they show nothing new, then some.
+    pub(crate) fn watches_next(&self, tuning: &Tuning) -> bool {
+        let Some(profile) = self.profile() else { return false };
+        let number = self.watches.fetch_add(1, Ordering::Relaxed);
+        number < tuning.watched_frames_max && (profile.quiet() < tuning.quiet_runs || number.is_multiple_of(WATCHED_EVERY))
     }
 
     /// Notes a use at this second; writes only where that is news, since the line is shared.

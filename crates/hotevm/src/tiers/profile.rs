@@ -22,6 +22,8 @@ pub(crate) struct Profile {
     stops: AtomicU64,
     /// Gas spent in watched stretches; O2.
     gas: AtomicU64,
+    /// Watched runs since the last that showed a new block; O2.
+    quiet: AtomicU32,
 }
 
 impl Profile {
@@ -37,10 +39,12 @@ impl Profile {
             blocks: AtomicU32::new(0),
             stops: AtomicU64::new(0),
             gas: AtomicU64::new(0),
+            quiet: AtomicU32::new(0),
         }
     }
 
     /// Notes that a block runs.
+    #[inline]
     pub(crate) fn record(&self, pc: usize) {
         let Some(word) = self.bits.get(pc / 32) else { return };
         let bit = 1 << (pc % 32);
@@ -53,6 +57,20 @@ impl Profile {
     pub(crate) fn watched(&self, stops: u64, gas: u64) {
         self.stops.fetch_add(stops, Ordering::Relaxed);
         self.gas.fetch_add(gas, Ordering::Relaxed);
+    }
+
+    /// Notes the end of a watched run, before which so many blocks were known.
+    pub(crate) fn run_ended(&self, blocks: u32) {
+        if self.blocks() == blocks {
+            self.quiet.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.quiet.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Watched runs since the last that showed a new block.
+    pub(crate) fn quiet(&self) -> u32 {
+        self.quiet.load(Ordering::Relaxed)
     }
 
     /// Adds what a record of an earlier process says.

@@ -116,6 +116,34 @@ fn while_paused_the_test_preset_watches() {
 }
 
 #[test]
+fn of_frames_that_show_nothing_new_few_are_watched() {
+    let bench = Bench::new(|_| {});
+    let tuning = &bench.runtime.config().tuning;
+    let entry = bench.entry(1);
+    let profile = entry.profile().expect("a profile");
+    // Frames of a code that run block after block, each a new one or the first again.
+    let frames = |count: u32, is_new: bool| {
+        let watched = (0..count).filter(|_| {
+            let is_watched = entry.watches_next(tuning);
+            if is_watched {
+                let blocks = profile.blocks();
+                profile.record(if is_new { blocks as usize } else { 0 });
+                profile.run_ended(blocks);
+            }
+            is_watched
+        });
+        watched.count() as u32
+    };
+    assert_eq!(frames(5, true), 5, "each shows a new block");
+    assert_eq!(frames(tuning.quiet_runs, false), tuning.quiet_runs);
+    assert_eq!(frames(80, false), 10, "one in eight");
+    assert_eq!(frames(8, true), (5 + tuning.quiet_runs + 80) % 8, "from the next of the eighths on, each");
+    let rest = tuning.watched_frames_max - (5 + tuning.quiet_runs + 80 + 8);
+    frames(rest, false);
+    assert_eq!(frames(100, true), 0, "no more than so many frames");
+}
+
+#[test]
 fn a_code_passes_all_tiers() {
     let bench = Bench::new(|_| {});
     let bytecode = code(1);

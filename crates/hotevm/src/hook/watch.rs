@@ -1,0 +1,124 @@
+//! Watching: instruction functions that note which blocks run, without leaving the interpreter's loop.
+//!
+//! in   the profile of the code that the thread interprets, how many stops to pass
+//! out  the blocks in the profile, how many stops were passed; `Suspend` without an action where a stop is wanted
+//!
+//! K1  An instruction function is given the interpreter and the host, and neither has room for a profile: so a thread keeps one aside,
+//!     from when a stretch begins until it ends. The guard holds the profile borrowed.
+//! K2  Stretches may lie within each other, where a database runs another EVM on the same thread: what was there before comes back.
+
+use crate::tiers::profile::Profile;
+use revm::interpreter::{
+    Host, InstructionContext, InstructionExecResult, InstructionResult, Interpreter, instructions::control,
+    interpreter::EthInterpreter, interpreter_types::Jumps,
+};
+use std::{cell::Cell, marker::PhantomData, ptr};
+
+thread_local! {
+    static WATCH: Watch = const { Watch { profile: Cell::new(ptr::null()), passed: Cell::new(0), wanted: Cell::new(0) } };
+}
+
+/// What a thread watches.
+struct Watch {
+    /// Null, or the profile that the innermost [`Watching`] of this thread borrows (K1).
+    profile: Cell<*const Profile>,
+    /// Stops passed since the stretch began.
+    passed: Cell<u64>,
+    /// The loop ends at the first jump destination from this stop on.
+    wanted: Cell<u64>,
+}
+
+impl Watch {
+    /// Notes a block; whether the loop should end here.
+    #[inline]
+    fn pass(&self, pc: usize) -> bool {
+        let passed = self.passed.get() + 1;
+        self.passed.set(passed);
+        // SAFETY: null, or the profile that the innermost guard of this thread borrows (K1).
+        if let Some(profile) = unsafe { self.profile.get().as_ref() } {
+            profile.record(pc);
+        }
+        passed >= self.wanted.get()
+    }
+
+    fn replace(&self, [passed, wanted]: [u64; 2], profile: *const Profile) -> ([u64; 2], *const Profile) {
+        ([self.passed.replace(passed), self.wanted.replace(wanted)], self.profile.replace(profile))
+    }
+}
+
+/// A profile that this thread writes what it interprets into, as long as this is there.
+pub(super) struct Watching<'a> {
+    /// What the stretch around this one had.
+    before: ([u64; 2], *const Profile),
+    profile: PhantomData<&'a Profile>,
+}
+
+impl<'a> Watching<'a> {
+    /// Begins; the loop ends at the first jump destination after so many stops.
+    pub(super) fn begin(profile: &'a Profile, stops: u64) -> Self {
+        Self { before: WATCH.with(|watch| watch.replace([0, stops], profile)), profile: PhantomData }
+    }
+
+    /// Stops passed since it began.
+    pub(super) fn passed(&self) -> u64 {
+        WATCH.with(|watch| watch.passed.get())
+    }
+
+    /// Passes so many stops more before the loop ends.
+    pub(super) fn go_on(&self, stops: u64) {
+        WATCH.with(|watch| watch.wanted.set(watch.passed.get() + stops));
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        let (counts, profile) = self.before;
+        WATCH.with(|watch| watch.replace(counts, profile));
+    }
+}
+
+/// JUMPDEST of a watched stretch.
+pub(super) fn destination<CTX: Host>(context: InstructionContext<'_, CTX, EthInterpreter>) -> InstructionExecResult {
+    if pass(context.interpreter, 1) { Err(InstructionResult::Suspend) } else { Ok(()) }
+}
+
+/// JUMPI of a watched stretch: revm's own, and the block that it leads to.
+pub(super) fn branch<CTX: Host>(context: InstructionContext<'_, CTX, EthInterpreter>) -> InstructionExecResult {
+    let InstructionContext { interpreter, host } = context;
+    control::jumpi(InstructionContext { interpreter: &mut *interpreter, host })?;
+    pass(interpreter, 0);
+    Ok(())
+}
+
+#[inline]
+fn pass(interpreter: &Interpreter<EthInterpreter>, behind: usize) -> bool {
+    let pc = interpreter.bytecode.pc() - behind;
+    WATCH.with(|watch| watch.pass(pc))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k2_the_outer_stretch_goes_on_where_it_was() {
+        let (outer, inner) = (Profile::new(100), Profile::new(100));
+        let pass = |pc| WATCH.with(|watch| watch.pass(pc));
+        let watching = Watching::begin(&outer, 3);
+        assert!(!pass(1));
+        {
+            let watching = Watching::begin(&inner, 1);
+            assert!(pass(50), "a stop is wanted at once");
+            watching.go_on(2);
+            assert!(!pass(51));
+            assert!(pass(52));
+            assert_eq!(watching.passed(), 3);
+        }
+        assert!(!pass(2));
+        assert!(pass(3));
+        assert_eq!(watching.passed(), 3);
+        drop(watching);
+        assert!(WATCH.with(|watch| watch.profile.get().is_null()));
+        assert_eq!((outer.starts(), inner.starts()), (vec![1, 2, 3], vec![50, 51, 52]));
+    }
+}
