@@ -78,6 +78,22 @@ impl Configurations {
         0..self.next.load(Ordering::Relaxed)
     }
 
+    /// The stock configuration of a fork, if it was met before and these are its settings.
+    pub(crate) fn stock(
+        &self,
+        spec: SpecId,
+        gas_table: &GasTable,
+        gas_params: &GasParams,
+        custom: &[u64; 4],
+    ) -> Option<Arc<Configuration>> {
+        let known = self.stock.get(spec as usize)?.get()?;
+        let settings = &known.settings;
+        let same = *custom == settings.custom
+            && std::ptr::eq(settings.gas_params.table(), gas_params.table())
+            && settings.gas_table == *gas_table;
+        same.then(|| known.clone())
+    }
+
     /// The configuration for these settings.
     pub(crate) fn get(&self, settings: Settings) -> Arc<Configuration> {
         let make = |settings: Settings| Arc::new(Configuration { number: self.next.fetch_add(1, Ordering::Relaxed), settings });

@@ -11,6 +11,7 @@
 //! J1  Nothing is allocated until the first frame runs, and nothing on a hit.
 //! J2  Code is used for a frame only after its bytes were compared with the frame's.
 
+mod room;
 mod run;
 mod tables;
 #[cfg(all(test, not(feature = "loom")))]
@@ -36,11 +37,9 @@ use revm::{
     handler::{EthFrame, FrameData},
     interpreter::{CallScheme, FrameInput, GasTable, Host, InstructionTable, InterpreterAction, interpreter::EthInterpreter},
 };
+use room::Room;
 use run::Run;
-use tables::{Tables, note_changes};
-
-/// Slots of the cache in front of the map.
-const CACHE_LEN: usize = 64;
+use tables::{Tables, addresses, note_changes};
 
 /// What is known of a bytecode.
 #[derive(Debug)]
@@ -55,22 +54,15 @@ enum Known {
     HashMismatch,
 }
 
-/// A slot of the cache: the bytecode is held, so that its address means nothing else meanwhile.
-#[derive(Debug, Default)]
-struct CacheSlot {
-    held: Option<(Bytecode, Known)>,
-}
-
 /// State that is made when the first frame runs.
 struct Prepared<CTX: Host> {
     configuration: Arc<Configuration>,
-    /// The instruction table as it was when last looked at, to notice changes.
-    snapshot: Box<InstructionTable<EthInterpreter, CTX>>,
-    /// The same with stops.
+    /// The cache, and the instruction table as it was when last looked at.
+    room: Box<Room>,
+    /// The instruction table with stops.
     tables: Tables<CTX>,
     /// Opcodes declared custom, and those found changed.
     custom: [u64; 4],
-    cache: Box<[CacheSlot; CACHE_LEN]>,
     /// `Tiers::changes` as it was when the cache was last swept.
     changes: u64,
     /// Why frames are interpreted, all of them.
@@ -102,8 +94,18 @@ impl<CTX: Host> Hook<CTX> {
 
     /// Hands the counters over.
     pub(crate) fn flush(&mut self) {
-        self.runtime.tiers.counters.add(&self.deltas);
-        self.deltas = Deltas::empty();
+        // Whatever is counted belongs to a frame.
+        if self.deltas.frames != 0 {
+            self.runtime.tiers.counters.add(&self.deltas);
+            self.deltas = Deltas::empty();
+        }
+    }
+
+    /// Leaves the memory to the next EVM.
+    fn leave_room(&mut self) {
+        if let Some(prepared) = self.prepared.take() {
+            prepared.room.park();
+        }
     }
 
     /// Notes that a transaction starts: fork, costs and instructions may have changed.
@@ -120,6 +122,7 @@ impl<CTX: Host> Hook<CTX> {
 impl<CTX: Host> Drop for Hook<CTX> {
     fn drop(&mut self) {
         self.flush();
+        self.leave_room();
     }
 }
 
@@ -138,7 +141,7 @@ impl<CTX: ContextTr> Hook<CTX> {
             prepared.off = off;
             prepared.sweep(self.runtime.tiers.changes.load(Ordering::Acquire));
             custom = prepared.custom;
-            note_changes(&prepared.snapshot, table, &mut custom);
+            note_changes(&prepared.room.snapshot, table, &mut custom);
             let settings = &prepared.configuration.settings;
             let same = settings.spec == spec
                 && settings.gas_table == *gas_table
@@ -148,13 +151,16 @@ impl<CTX: ContextTr> Hook<CTX> {
                 return;
             }
         }
-        let settings = Settings { spec, gas_table: *gas_table, gas_params: gas_params.clone(), custom };
+        let configurations = &self.runtime.tiers.configurations;
+        let configuration = configurations.stock(spec, gas_table, gas_params, &custom).unwrap_or_else(|| {
+            configurations.get(Settings { spec, gas_table: *gas_table, gas_params: gas_params.clone(), custom })
+        });
+        self.leave_room();
         self.prepared = Some(Prepared {
-            configuration: self.runtime.tiers.configurations.get(settings),
-            snapshot: Box::new(*table),
+            configuration,
+            room: Room::take(addresses(table)),
             tables: Tables::none(),
             custom,
-            cache: Box::new(std::array::from_fn(|_| CacheSlot::default())),
             changes: self.runtime.tiers.changes.load(Ordering::Acquire),
             off,
         });
@@ -231,7 +237,7 @@ impl<CTX: ContextTr> Hook<CTX> {
         let tiers = &self.runtime.tiers;
         let bytecode: &Bytecode = &frame.interpreter.bytecode;
         let address = bytecode.bytecode_ptr() as usize;
-        let slot = &mut prepared.cache[(address >> 4) % CACHE_LEN];
+        let slot = prepared.room.slot(address);
         let made = tiers.made.load(Ordering::Acquire);
         let held = slot.held.take().filter(|(held, _)| held.bytecode_ptr() as usize == address && held.len() == bytecode.len());
         let (held, known) = held.unzip();
@@ -268,7 +274,7 @@ impl<CTX: Host> Prepared<CTX> {
             return;
         }
         self.changes = changes;
-        for slot in self.cache.iter_mut() {
+        for slot in self.room.slots() {
             slot.held.take_if(|(_, known)| match known {
                 Known::Code(code) => code.is_replaced(),
                 Known::Entry(entry) => entry.stage() == Stage::Gone,

@@ -37,12 +37,12 @@ mod usual {
     use super::{Arc, Held};
     use arc_swap::ArcSwapOption;
     use dashmap::{DashMap, try_result::TryResult};
-    use revm::primitives::map::DefaultHashBuilder;
+    use foldhash::fast::RandomState;
     use std::hash::Hash;
 
     /// A map of shared values. No guard leaves it.
     #[derive(Debug)]
-    pub(crate) struct Map<K: Eq + Hash, V>(DashMap<K, Arc<V>, DefaultHashBuilder>);
+    pub(crate) struct Map<K: Eq + Hash, V>(DashMap<K, Arc<V>, RandomState>);
 
     impl<K: Eq + Hash, V> Map<K, V> {
         /// An empty map.

@@ -83,26 +83,23 @@ pub(super) fn is_set(words: &[u64; 4], opcode: u8) -> bool {
 
 /// Opcodes whose function is another than in the snapshot are custom from now on.
 pub(super) fn note_changes<CTX: Host>(
-    snapshot: &InstructionTable<EthInterpreter, CTX>,
+    snapshot: &[usize; 256],
     table: &InstructionTable<EthInterpreter, CTX>,
     custom: &mut [u64; 4],
 ) {
-    // SAFETY: an `Instruction` is one function pointer: without padding, and readable as an address.
-    let (old, new) = unsafe { (addresses(snapshot), addresses(table)) };
-    if old == new {
+    let new = addresses(table);
+    if snapshot == new {
         return;
     }
-    for opcode in (0..256).filter(|opcode| old[*opcode] != new[*opcode]) {
+    for opcode in (0..256).filter(|opcode| snapshot[*opcode] != new[*opcode]) {
         custom[opcode / 64] |= 1 << (opcode % 64);
     }
 }
 
 /// The addresses of a table's functions.
-///
-/// # Safety
-/// `Instruction` must be one pointer in size.
-unsafe fn addresses<CTX: Host>(table: &InstructionTable<EthInterpreter, CTX>) -> &[usize; 256] {
+pub(super) fn addresses<CTX: Host>(table: &InstructionTable<EthInterpreter, CTX>) -> &[usize; 256] {
     const { assert!(size_of::<Instruction<EthInterpreter, ()>>() == size_of::<usize>()) };
-    // SAFETY: same size and alignment, checked above; every bit pattern of a pointer is a valid address.
+    const { assert!(align_of::<Instruction<EthInterpreter, ()>>() == align_of::<usize>()) };
+    // SAFETY: an `Instruction` is one function pointer, of the size and alignment of an address, as checked above.
     unsafe { &*std::ptr::from_ref(table).cast() }
 }
