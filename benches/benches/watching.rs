@@ -25,8 +25,12 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 fn main() {
     let runs = sample::runs().expect("the sample chain");
-    let usual =
-        Tuning { watched_frames_max: u32::MAX, quiet_runs: u32::MAX, eagerness: f64::MAX, ..Tuning::preset(Preset::Production) };
+    let usual = Tuning {
+        watched_frames_max: u32::MAX,
+        quiet_frames: u32::MAX,
+        eagerness: f64::MAX,
+        ..Tuning::preset(Preset::Production)
+    };
     let cold = HotEvmFactory::new(runtime(Tuning { warm_gas: u64::MAX, ..usual.clone() }));
     let watched = HotEvmFactory::new(runtime(Tuning { warm_gas: 1, ..usual }));
     let off = runtime(Tuning::preset(Preset::Production));

@@ -102,7 +102,8 @@ pub struct Config {
     pub tuning: Tuning,
 }
 
-/// Declares the tuning table: name, type, value in presets development, production, stress (test takes development's, but for one), meaning.
+/// Declares the tuning table: name, type, value in presets development, production, stress, meaning. Preset test takes
+/// development's, but for one.
 macro_rules! tuning {
     ($($(#[$meta:meta])* $name:ident: $type:ty = $development:expr, $production:expr, $stress:expr;)*) => {
         /// When codes change tiers, and what the runtime may take.
@@ -115,7 +116,7 @@ macro_rules! tuning {
                 match preset {
                     Preset::Development => Self { $($name: $development,)* },
                     // While it is paused, it watches whatever runs.
-                    Preset::Test => Self { quiet_runs: u32::MAX, ..Self::preset(Preset::Development) },
+                    Preset::Test => Self { quiet_frames: u32::MAX, ..Self::preset(Preset::Development) },
                     Preset::Production => Self { $($name: $production,)* },
                     Preset::Stress => Self { $($name: $stress,)* },
                 }
@@ -133,10 +134,10 @@ tuning! {
     grow_leaves: u32 = 16, 64, 1;
     /// Compilations of one code after which its region is left as it is.
     compilations_max: u32 = 12, 8, 6;
-    /// Frames of a code that are watched before it is compiled; later ones only add heat.
+    /// Frames of a code among which some are watched before it is compiled; later ones only add heat.
     watched_frames_max: u32 = 256, 256, 1 << 20;
-    /// Watched runs in a row that showed no new block, after which few frames are watched.
-    quiet_runs: u32 = 4, 4, u32::MAX;
+    /// Watched frames in a row that showed no new block, after which one in eight is watched.
+    quiet_frames: u32 = 4, 4, u32::MAX;
     /// Frames between two random demotions; 0 for none.
     demote_every: u64 = 0, 0, 101;
     /// Codes with an entry.

@@ -141,7 +141,11 @@ impl<CTX: ContextTr> Hook<CTX> {
             prepared.off = off;
             prepared.sweep(self.runtime.tiers.changes.load(Ordering::Acquire));
             custom = prepared.custom;
-            note_changes(&prepared.room.snapshot, table, &mut custom);
+            if note_changes(&prepared.room.snapshot, table, &mut custom) {
+                // Copies of the table are made anew, even where the opcode was custom before.
+                prepared.room.snapshot = *addresses(table);
+                prepared.tables = Tables::none();
+            }
             let settings = &prepared.configuration.settings;
             let same = settings.spec == spec
                 && settings.gas_table == *gas_table

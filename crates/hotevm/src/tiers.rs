@@ -25,8 +25,9 @@
 //!     in replaced code goes on in it until its next action or leave, and then enters the newest at an entry point.
 //! T5  `forget` removes the entry from the map, then marks it gone under its ledger. A job that was under way publishes nothing
 //!     in it, and a later frame starts a new entry.
-//! T6  Caches of EVMs hold entries and codes. They are looked at anew when `changes` moved (something was taken away), and hold
-//!     nothing for a code without an entry but the number of entries ever made, which says when to look again.
+//! T6  Caches of EVMs hold entries and codes. They are looked at anew when `changes` moved, which happens after each publication and
+//!     removal, once the stage is stored. They hold nothing for a code without an entry but the number of entries ever made, which
+//!     says when to look again.
 //! T7  Locks are taken in this order: building, ledger. The queue's lock and map guards are taken alone; the writer's lock comes last.
 
 pub(crate) mod budget;
@@ -91,7 +92,7 @@ pub(crate) struct Tiers {
     is_enabled: AtomicBool,
     /// Entries ever made; T6. Written after the insertion, release; read by executing threads, acquire.
     pub(crate) made: AtomicU64,
-    /// How often code or an entry was taken away or replaced; T6. Written after the change, release; read acquire.
+    /// How often code was published or taken away, or an entry was; T6. Written after the change, release; read acquire.
     pub(crate) changes: AtomicU64,
     /// Seconds since the start, as upkeep saw them last. Written by workers, read by executing threads, relaxed: a hint.
     now_s: AtomicU32,

@@ -305,6 +305,31 @@ fn opcodes_replaced_later_are_noticed_without_a_declaration() {
 }
 
 #[test]
+fn an_opcode_replaced_again_is_noticed_by_what_is_interpreted() {
+    let mut case = Case::new(&[(CONTRACT, repeated(&STEP))]);
+    (case.change, case.declared) = (replace_add, Instructions::custom([op::ADD]));
+    // Nothing is compiled, and the frame has gas enough to get warm: it is interpreted with a table that stops.
+    let cold = Runtime::new(Config::preset(Preset::Production)).expect("a runtime");
+    cold.pause();
+    let mut hot = case.hot(&cold);
+    assert_eq!(output(&run(&mut hot, 1_000_000)), U256::from(10));
+    let multiply = |context: InstructionContext<'_, Context, EthInterpreter>| {
+        let data = context.interpreter.stack.data_mut();
+        let (Some(one), Some(other)) = (data.pop(), data.pop()) else { return Err(InstructionResult::StackUnderflow) };
+        data.push(other.wrapping_mul(one));
+        Ok(())
+    };
+    let replace = |inner: &mut Inner<NoOpInspector>| {
+        inner.instruction.insert_instruction(op::ADD, Instruction::new(multiply), 3);
+    };
+    replace(hot.hot_mut().inner_mut());
+    let mut changed = case.inner();
+    replace(&mut changed);
+    let mut plain = EthEvm::new(changed, false);
+    assert_eq!(run(&mut plain, 1_000_000), run(&mut hot, 1_000_000));
+}
+
+#[test]
 fn changed_static_gas_is_charged() {
     let body = [&STEP[..], &[op::DUP1, op::SLOAD, op::POP, op::GAS, op::POP]].concat();
     let stock = Case::new(&[(CONTRACT, repeated(&body))]);

@@ -180,7 +180,8 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         look.go_on();
         look.record(self.frame.interpreter.bytecode.pc());
         let timer = tiers.timer();
-        let end = self.stretch(look.stops(Stops::Ticks), false, |stop| look.stop(&stop));
+        let is_first = !self.activation.started;
+        let end = self.stretch(look.stops(), false, |stop| look.stop(&stop));
         if let Some(start) = timer {
             entry.timed.interpreted(self.spent, start.elapsed());
         }
@@ -188,7 +189,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
             Ok(_) => before.saturating_sub(self.frame.interpreter.gas.remaining()),
             Err(_) => self.spent,
         });
-        look.end();
+        look.end(is_first);
         match end {
             Ok(Met::Entry(code, number)) => {
                 self.deltas.loop_entries += 1;
@@ -267,17 +268,19 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         let before = self.frame.interpreter.gas.remaining();
         let is_recording = !is_often || tiers.may_grow(&owner);
         let mut look = Look::new(tiers, &owner, before, is_recording);
-        look.code = Some(code.clone());
-        look.waits_for_newer = is_often;
+        // What was replaced is not entered again (T4).
+        if !code.is_replaced() {
+            look.code = Some(code.clone());
+            look.waits_for_newer = is_often;
+        }
         look.go_on();
         look.record_left(&self.frame.interpreter);
-        let rest = if is_recording { Stops::Destinations } else { Stops::Ticks };
-        let end = self.stretch(look.stops(rest), true, |stop| look.stop(&stop));
+        let end = self.stretch(look.stops(), true, |stop| look.stop(&stop));
         look.heat(match &end {
             Ok(_) => before.saturating_sub(self.frame.interpreter.gas.remaining()),
             Err(_) => self.spent,
         });
-        look.end();
+        look.end(false);
         if is_often && end.is_ok() {
             self.activation.leaves = 0;
         }
@@ -391,11 +394,11 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         }
         loop {
             let error = error.take().unwrap_or_else(|| steps(interpreter, stopping, gas_table, self.context));
+            // I1: a custom opcode may end the loop with `Suspend`, too.
+            let at = interpreter.bytecode.pc().checked_sub(1);
+            let pc = at.filter(|pc| interpreter.bytecode.original_byte_slice().get(*pc) == Some(&JUMPDEST));
             let is_stop = error == InstructionResult::Suspend && interpreter.bytecode.action().is_none();
-            if !is_stop {
-                return Err(end(interpreter, error));
-            }
-            let pc = interpreter.bytecode.pc() - 1;
+            let Some(pc) = pc.filter(|_| is_stop) else { return Err(end(interpreter, error)) };
             if let Some(met) = stop(Stop { pc, interpreter }) {
                 interpreter.bytecode.absolute_jump(pc);
                 interpreter.gas.erase_cost(u64::from(gas_table[usize::from(JUMPDEST)]));
@@ -475,6 +478,9 @@ struct Look<'a> {
     told: u64,
     /// The number of stops at which heat and changes are looked at next.
     next: u64,
+    /// Stops passed while nothing was noted, and how many each stands for: at a tick many have passed already.
+    unwatched: u64,
+    per_stop: u64,
 }
 
 impl<'a> Look<'a> {
@@ -495,12 +501,26 @@ impl<'a> Look<'a> {
             added: 0,
             told: 0,
             next: stops,
+            unwatched: 0,
+            per_stop: stops,
         }
     }
 
-    /// Where to stop; `rest` where nothing is noted.
-    fn stops(&self, rest: Stops) -> Stops {
-        if self.watching.is_some() { Stops::Watched } else { rest }
+    /// Where to stop.
+    fn stops(&mut self) -> Stops {
+        if self.watching.is_some() {
+            Stops::Watched
+        } else if self.enters() {
+            self.per_stop = 1;
+            Stops::Destinations
+        } else {
+            Stops::Ticks
+        }
+    }
+
+    /// Whether there is code that may be entered.
+    const fn enters(&self) -> bool {
+        self.code.is_some() && !self.waits_for_newer
     }
 
     fn record(&self, pc: usize) {
@@ -521,14 +541,13 @@ impl<'a> Look<'a> {
     /// Decides which stop comes next: each one where code may be entered.
     fn go_on(&self) {
         if let Some(watching) = &self.watching {
-            let enters = self.code.is_some() && !self.waits_for_newer;
-            watching.go_on(if enters { 1 } else { self.next.saturating_sub(watching.passed()) });
+            watching.go_on(if self.enters() { 1 } else { self.next.saturating_sub(watching.passed()) });
         }
     }
 
     fn stop(&mut self, stop: &Stop<'_>) -> Option<Met> {
-        // Where nothing is noted many stops have passed already.
-        let passed = self.watching.as_ref().map_or(u64::MAX, Watching::passed);
+        self.unwatched += self.per_stop;
+        let passed = self.watching.as_ref().map_or(self.unwatched, Watching::passed);
         if passed >= self.next {
             self.next = passed.saturating_add(self.tiers.stops_per_look(STOPS_PER_LOOK));
             self.look(stop);
@@ -553,10 +572,10 @@ impl<'a> Look<'a> {
         self.code = newer;
     }
 
-    /// Tells whether there was anything new.
-    fn end(self) {
+    /// Tells whether there was anything new, in the frame's first stretch or in a later one.
+    fn end(self, is_first: bool) {
         if let Some(profile) = self.entry.profile().filter(|_| self.watching.is_some()) {
-            profile.run_ended(self.blocks);
+            profile.stretch_ended(self.blocks, is_first);
         }
     }
 

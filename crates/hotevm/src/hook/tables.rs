@@ -81,25 +81,26 @@ pub(super) fn is_set(words: &[u64; 4], opcode: u8) -> bool {
     words[usize::from(opcode / 64)] >> (opcode % 64) & 1 == 1
 }
 
-/// Opcodes whose function is another than in the snapshot are custom from now on.
+/// Opcodes whose function is another than in the snapshot are custom from now on; whether there are any.
 pub(super) fn note_changes<CTX: Host>(
     snapshot: &[usize; 256],
     table: &InstructionTable<EthInterpreter, CTX>,
     custom: &mut [u64; 4],
-) {
+) -> bool {
     let new = addresses(table);
     if snapshot == new {
-        return;
+        return false;
     }
     for opcode in (0..256).filter(|opcode| snapshot[*opcode] != new[*opcode]) {
         custom[opcode / 64] |= 1 << (opcode % 64);
     }
+    true
 }
 
 /// The addresses of a table's functions.
 pub(super) fn addresses<CTX: Host>(table: &InstructionTable<EthInterpreter, CTX>) -> &[usize; 256] {
-    const { assert!(size_of::<Instruction<EthInterpreter, ()>>() == size_of::<usize>()) };
-    const { assert!(align_of::<Instruction<EthInterpreter, ()>>() == align_of::<usize>()) };
+    const { assert!(size_of::<Instruction<EthInterpreter, CTX>>() == size_of::<usize>()) };
+    const { assert!(align_of::<Instruction<EthInterpreter, CTX>>() == align_of::<usize>()) };
     // SAFETY: an `Instruction` is one function pointer, of the size and alignment of an address, as checked above.
     unsafe { &*std::ptr::from_ref(table).cast() }
 }

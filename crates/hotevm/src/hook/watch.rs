@@ -4,7 +4,8 @@
 //! out  the blocks in the profile, how many stops were passed; `Suspend` without an action where a stop is wanted
 //!
 //! K1  An instruction function is given the interpreter and the host, and neither has room for a profile: so a thread keeps one aside,
-//!     from when a stretch begins until it ends. The guard holds the profile borrowed.
+//!     from when a stretch begins until it ends. The guard holds the profile borrowed; guards end in the reverse order of their
+//!     beginning, and none is forgotten.
 //! K2  Stretches may lie within each other, where a database runs another EVM on the same thread: what was there before comes back.
 
 use crate::tiers::profile::Profile;
@@ -32,13 +33,17 @@ impl Watch {
     /// Notes a block; whether the loop should end here.
     #[inline]
     fn pass(&self, pc: usize) -> bool {
-        let passed = self.passed.get() + 1;
-        self.passed.set(passed);
+        self.count();
         // SAFETY: null, or the profile that the innermost guard of this thread borrows (K1).
         if let Some(profile) = unsafe { self.profile.get().as_ref() } {
             profile.record(pc);
         }
-        passed >= self.wanted.get()
+        self.passed.get() >= self.wanted.get()
+    }
+
+    #[inline]
+    fn count(&self) {
+        self.passed.set(self.passed.get() + 1);
     }
 
     fn replace(&self, [passed, wanted]: [u64; 2], profile: *const Profile) -> ([u64; 2], *const Profile) {
@@ -82,11 +87,16 @@ pub(super) fn destination<CTX: Host>(context: InstructionContext<'_, CTX, EthInt
     if pass(context.interpreter, 1) { Err(InstructionResult::Suspend) } else { Ok(()) }
 }
 
-/// JUMPI of a watched stretch: revm's own, and the block that it leads to.
+/// JUMPI of a watched stretch: revm's own, and the block behind it if it does not jump. Where it jumps to, [`destination`] notes that.
 pub(super) fn branch<CTX: Host>(context: InstructionContext<'_, CTX, EthInterpreter>) -> InstructionExecResult {
     let InstructionContext { interpreter, host } = context;
+    let behind = interpreter.bytecode.pc();
     control::jumpi(InstructionContext { interpreter: &mut *interpreter, host })?;
-    pass(interpreter, 0);
+    if interpreter.bytecode.pc() == behind {
+        pass(interpreter, 0);
+    } else {
+        WATCH.with(Watch::count);
+    }
     Ok(())
 }
 

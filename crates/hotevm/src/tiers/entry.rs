@@ -134,7 +134,8 @@ pub(crate) struct Entry {
     compared: AtomicUsize,
     /// A [`Stage`]. Written under the ledger's lock, but for Cold to Watched (by compare and exchange); read anywhere, acquire.
     stage: AtomicU8,
-    /// Interpreted gas since there is an entry: a region is made of what was watched meanwhile. Added to and read by executing threads, relaxed: a hint.
+    /// Interpreted gas since there is an entry: a region is made of what was watched meanwhile.
+    /// Added to and read by executing threads, relaxed: a hint.
     heat: AtomicU64,
     /// Runtime second of the last use. Written by executing threads, read by upkeep, relaxed: a hint.
     pub(crate) used_at_s: AtomicU32,
@@ -234,7 +235,7 @@ impl Entry {
     pub(crate) fn watches_next(&self, tuning: &Tuning) -> bool {
         let Some(profile) = self.profile() else { return false };
         let number = self.watches.fetch_add(1, Ordering::Relaxed);
-        number < tuning.watched_frames_max && (profile.quiet() < tuning.quiet_runs || number.is_multiple_of(WATCHED_EVERY))
+        number < tuning.watched_frames_max && (profile.quiet() < tuning.quiet_frames || number.is_multiple_of(WATCHED_EVERY))
     }
 
     /// Notes a use at this second; writes only where that is news, since the line is shared.
@@ -277,5 +278,8 @@ impl Entry {
     pub(crate) fn cool(&self) {
         self.heat.store(0, Ordering::Relaxed);
         self.watches.store(0, Ordering::Relaxed);
+        if let Some(profile) = self.profile() {
+            profile.wake();
+        }
     }
 }

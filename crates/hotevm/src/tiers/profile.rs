@@ -22,7 +22,7 @@ pub(crate) struct Profile {
     stops: AtomicU64,
     /// Gas spent in watched stretches; O2.
     gas: AtomicU64,
-    /// Watched runs since the last that showed a new block; O2.
+    /// Watched frames since the last that showed a new block; O2.
     quiet: AtomicU32,
 }
 
@@ -59,16 +59,21 @@ impl Profile {
         self.gas.fetch_add(gas, Ordering::Relaxed);
     }
 
-    /// Notes the end of a watched run, before which so many blocks were known.
-    pub(crate) fn run_ended(&self, blocks: u32) {
-        if self.blocks() == blocks {
+    /// Notes the end of a watched stretch, before which so many blocks were known. A frame counts once, at its first stretch.
+    pub(crate) fn stretch_ended(&self, blocks: u32, is_first: bool) {
+        if self.blocks() != blocks {
+            self.wake();
+        } else if is_first {
             self.quiet.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.quiet.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Watched runs since the last that showed a new block.
+    /// Lets every frame be watched again.
+    pub(crate) fn wake(&self) {
+        self.quiet.store(0, Ordering::Relaxed);
+    }
+
+    /// Watched frames since the last that showed a new block.
     pub(crate) fn quiet(&self) -> u32 {
         self.quiet.load(Ordering::Relaxed)
     }

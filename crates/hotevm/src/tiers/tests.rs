@@ -128,17 +128,17 @@ fn of_frames_that_show_nothing_new_few_are_watched() {
             if is_watched {
                 let blocks = profile.blocks();
                 profile.record(if is_new { blocks as usize } else { 0 });
-                profile.run_ended(blocks);
+                profile.stretch_ended(blocks, true);
             }
             is_watched
         });
         watched.count() as u32
     };
     assert_eq!(frames(5, true), 5, "each shows a new block");
-    assert_eq!(frames(tuning.quiet_runs, false), tuning.quiet_runs);
+    assert_eq!(frames(tuning.quiet_frames, false), tuning.quiet_frames);
     assert_eq!(frames(80, false), 10, "one in eight");
-    assert_eq!(frames(8, true), (5 + tuning.quiet_runs + 80) % 8, "from the next of the eighths on, each");
-    let rest = tuning.watched_frames_max - (5 + tuning.quiet_runs + 80 + 8);
+    assert_eq!(frames(16, true), 16 - (8 - (5 + tuning.quiet_frames + 80) % 8) % 8, "from the next of the eighths on, each");
+    let rest = tuning.watched_frames_max - (5 + tuning.quiet_frames + 80 + 16);
     frames(rest, false);
     assert_eq!(frames(100, true), 0, "no more than so many frames");
 }
