@@ -9,7 +9,7 @@ use alloy_evm::{
     eth::{EthBlockExecutorFactory, EthEvmContext, receipt_builder::AlloyReceiptBuilder, spec::EthSpec},
     precompiles::PrecompilesMap,
 };
-use hotevm::{Config, HotEthEvm, HotEvm, HotEvmFactory, Instructions, Preset, Runtime, native_available};
+use hotevm::{Config, HotEthEvm, HotEvm, HotEvmFactory, Instructions, Preset, Runtime, Tuning, native_available};
 use revm::{
     Database, Inspector,
     bytecode::opcode as op,
@@ -327,6 +327,29 @@ fn an_opcode_replaced_again_is_noticed_by_what_is_interpreted() {
     replace(&mut changed);
     let mut plain = EthEvm::new(changed, false);
     assert_eq!(run(&mut plain, 1_000_000), run(&mut hot, 1_000_000));
+}
+
+#[test]
+fn a_frame_enters_code_that_came_while_it_ran_older_code() {
+    if !native_available() {
+        return;
+    }
+    // Counts down from 20,000; below 5,000 it goes another way, which the region of the first rounds does not hold.
+    let code = [
+        &[op::PUSH2, 0x4e, 0x20][..],
+        &[op::JUMPDEST, op::DUP1, op::PUSH2, 0x13, 0x88, op::GT, op::PUSH1, 22, op::JUMPI],
+        &[op::JUMPDEST, op::PUSH1, 1, op::SWAP1, op::SUB, op::DUP1, op::PUSH1, 3, op::JUMPI, op::STOP],
+        &[op::JUMPDEST, op::PUSH1, 12, op::JUMP],
+    ];
+    let case = Case::new(&[(CONTRACT, code.concat())]);
+    // Without workers code is there as soon as it is asked for.
+    let tuning = Tuning { warm_gas: 1000, eagerness: 0.01, grow_leaves: 1, ..Tuning::preset(Preset::Development) };
+    let runtime = Runtime::new(Config { workers: 0, tuning, ..Config::preset(Preset::Development) }).expect("a runtime");
+    let (mut plain, mut hot) = (case.plain(), case.hot(&runtime));
+    assert_eq!(run(&mut plain, 4_000_000), run(&mut hot, 4_000_000));
+    let counted = runtime.statistics();
+    assert!(counted.regrown > 0, "{counted:?}");
+    assert!(counted.native_gas_share().is_some_and(|share| share > 0.95), "{:?}", counted.native_gas_share());
 }
 
 #[test]
