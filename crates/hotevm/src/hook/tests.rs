@@ -79,7 +79,8 @@ fn measure(mut call: impl FnMut()) -> (f64, u64) {
 }
 
 fn check(name: &str, (time_ns, allocations): (f64, u64), time_ns_max: f64) {
-    println!("{name}_ns {time_ns:.1}");
+    // The runner prints a dot for each test, without an end of line.
+    println!("\n{name}_ns {time_ns:.1}");
     println!("{name}_allocations {allocations}");
     assert_eq!(allocations, 0, "{name}");
     assert!(!IS_OPTIMISED || time_ns <= time_ns_max, "{name}: {time_ns} ns");
