@@ -296,11 +296,9 @@ fn resolve(known: Known, start: impl FnOnce(&Arc<Entry>)) -> (Known, Result<Runn
         Known::HashMismatch => (Known::HashMismatch, Err(Interpreted::HashMismatch)),
         Known::Entry(entry) => {
             start(&entry);
-            // Code is published before its stage (T3).
-            let stage = entry.stage();
-            match if stage.has_code() { entry.code() } else { None } {
+            match entry.ready_code() {
                 Some(code) => (Known::Code(code.clone()), Ok(Running::Native(code))),
-                None if stage == Stage::Rejected => (Known::Entry(entry), Err(Interpreted::Rejected)),
+                None if entry.stage() == Stage::Rejected => (Known::Entry(entry), Err(Interpreted::Rejected)),
                 None => (Known::Entry(entry.clone()), Ok(Running::Warm(entry))),
             }
         }

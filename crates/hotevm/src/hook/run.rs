@@ -159,12 +159,10 @@ impl<CTX: ContextTr> Run<'_, CTX> {
 
     /// Interprets warm code: notes what runs, and enters native code when there is some.
     fn warm(&mut self, entry: Arc<Entry>) -> Next {
-        let stage = entry.stage();
-        if matches!(stage, Stage::Rejected | Stage::Gone) {
+        if matches!(entry.stage(), Stage::Rejected | Stage::Gone) {
             return self.interpret_for_good(Interpreted::Rejected);
         }
-        if stage.has_code()
-            && let Some(code) = entry.code()
+        if let Some(code) = entry.ready_code()
             && let Some(number) = self.first_entry(&code)
         {
             return self.native_from(code, Some(number));
@@ -495,7 +493,7 @@ impl<'a> Look<'a> {
             watching: profile.filter(|_| is_recording).map(|profile| Watching::begin(profile, stops)),
             changes,
             // Code that is published after this moves `changes` (T6), which is looked at now and then.
-            code: if entry.stage().has_code() { entry.code() } else { None },
+            code: entry.ready_code(),
             waits_for_newer: false,
             before,
             added: 0,
@@ -553,7 +551,7 @@ impl<'a> Look<'a> {
             self.look(stop);
         }
         self.go_on();
-        let code = self.code.as_ref().filter(|_| !self.waits_for_newer)?;
+        let code = self.code.as_ref().filter(|_| self.enters())?;
         stop.entry(code).map(|number| Met::Entry(code.clone(), number))
     }
 

@@ -204,6 +204,11 @@ impl Entry {
         self.code.load()
     }
 
+    /// The same, without a look into the slot before the stage says that there is code (E2).
+    pub(crate) fn ready_code(&self) -> Option<Arc<NativeCode>> {
+        if self.stage().has_code() { self.code() } else { None }
+    }
+
     /// Adds interpreted gas; the sum.
     pub(crate) fn add_heat(&self, gas: u64) -> u64 {
         self.heat.fetch_add(gas, Ordering::Relaxed).saturating_add(gas)
