@@ -333,7 +333,7 @@ unsafe extern "C" fn table_call<CTX: Host>(frame: *mut NativeFrame, top: *mut U2
             host.interpreter.bytecode.absolute_jump(next);
             let result = host.instructions[usize::from(opcode)]
                 .execute(InstructionContext { interpreter: &mut *host.interpreter, host: &mut *host.context });
-            let charged = frame.gas.wrapping_sub(host.interpreter.gas.remaining());
+            let charged = frame.gas.saturating_sub(host.interpreter.gas.remaining());
             if !is_left_to_table(opcode) {
                 host.table_call_gas += charged;
             }

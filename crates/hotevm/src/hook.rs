@@ -306,7 +306,8 @@ fn resolve(known: Known, start: impl FnOnce(&Arc<Entry>)) -> (Known, Result<Runn
 }
 
 impl Deltas {
-    /// Counts the gas charged between two points of a frame; how much it is.
+    /// Counts the gas charged between two points of a frame; how much it is. Where more was given back than charged, as an SSTORE
+    /// that restores a zero does (EIP-8037), it is none.
     fn count(
         &mut self,
         activation: &Activation,
@@ -318,14 +319,14 @@ impl Deltas {
         let spent = match action {
             // What a halt burns counts nowhere.
             Some(InterpreterAction::Return(result)) if result.is_halt() => {
-                if after == 0 || after > before {
+                if after == 0 {
                     0
                 } else {
-                    before - after
+                    before.saturating_sub(after)
                 }
             }
-            Some(InterpreterAction::NewFrame(input)) => before.wrapping_sub(after).wrapping_sub(handed_over(input)),
-            _ => before.wrapping_sub(after),
+            Some(InterpreterAction::NewFrame(input)) => before.saturating_sub(after.saturating_add(handed_over(input))),
+            _ => before.saturating_sub(after),
         };
         self.gas += spent;
         if activation.eligible {
