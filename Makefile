@@ -13,10 +13,9 @@ test: install-llvm
 	$(CARGO) test --workspace
 
 # Long tests, optimised, with the checks of a debug build.
-test-full: export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS = true
 test-full: install-llvm
-	$(CARGO) test --workspace --release --features full --target-dir target/full
-	$(CARGO) test -p hotevm --release --features loom --lib models --target-dir target/full
+	$(CARGO) test --workspace --profile checked --features full --target-dir target/full
+	$(CARGO) test -p hotevm --profile checked --features loom --lib models --target-dir target/full
 	scripts/check-memory valgrind
 	scripts/check-memory address
 

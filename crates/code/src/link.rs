@@ -1,11 +1,13 @@
 //! Placing the sections of an object and filling in the distances between them.
 //!
 //! in   a checked object (`elf`)
-//! out  an [`Image`]: all text in the object's order, then all read-only data, each section at its own alignment
+//! out  an [`Image`]: all text, then all read-only data, in the object's order but for L4, each section at its own alignment
 //!
 //! L1  Every relocation is relative: its target is a symbol of the image, and the value does not depend on where the image lies.
 //! L2  A relocation that aarch64 resolves by page makes the image need page alignment (`image`, M2).
 //! L3  A target lies in the image, or just before it: x86-64 counts from the end of the instruction and folds that into the addend.
+//! L4  Text that rarely runs lies behind all other text, blocks that were cut off functions (`.text.split`) before whole functions
+//!     (`.text.unlikely`): what runs shares cache lines and pages with what runs.
 
 use thiserror::Error;
 
@@ -174,17 +176,29 @@ struct Plan {
     alignment: usize,
 }
 
+/// Sections of text that rarely runs (L4); the names are LLVM's and GNU's.
+const RARE_TEXT: [&str; 2] = [".text.split", ".text.unlikely"];
+
+/// How far behind a section lies (L4).
+fn rank(name: &str) -> usize {
+    RARE_TEXT.iter().position(|rare| name.starts_with(rare)).map_or(0, |position| position + 1)
+}
+
 fn place(object: &Object<'_>) -> Result<Plan, LinkError> {
     let mut plan = Plan { offsets: vec![0; object.sections.len()], text_len: 0, len: 0, alignment: DATA_ALIGNMENT };
+    let mut order: Vec<usize> = (0..object.sections.len()).collect();
+    order.sort_by_key(|section| rank(&object.sections[*section].name));
     for content in [Content::Text, Content::ReadOnly] {
         let mut start_alignment = if content == Content::ReadOnly { DATA_ALIGNMENT } else { 1 };
-        for (section, offset) in object.sections.iter().zip(&mut plan.offsets) {
+        for &index in &order {
+            let section = &object.sections[index];
             if section.content != content || section.bytes.is_empty() {
                 continue;
             }
             let alignment = section.alignment.max(start_alignment);
             start_alignment = 1;
-            *offset = plan.len.checked_next_multiple_of(alignment).ok_or(LinkError::TooLarge)?;
+            let offset = plan.len.checked_next_multiple_of(alignment).ok_or(LinkError::TooLarge)?;
+            plan.offsets[index] = offset;
             plan.len = offset.checked_add(section.bytes.len()).ok_or(LinkError::TooLarge)?;
             plan.alignment = plan.alignment.max(section.alignment);
             if plan.len > IMAGE_LEN_MAX {

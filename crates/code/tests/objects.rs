@@ -67,6 +67,19 @@ offset       bytes  relocations  section
 }
 
 #[test]
+fn l4_text_that_rarely_runs_lies_behind_all_other() {
+    let mut made = table_object();
+    for name in [".text.unlikely", ".text.split.entry", ".text.part1"] {
+        made.section(name, SectionKind::Text, &[0xc3; 3], 16);
+    }
+    let image = link(&made.bytes(), ENTRY).unwrap();
+    check_laws(&image);
+    let text: Vec<_> =
+        image.sections.iter().map(|section| section.name.as_str()).take_while(|name| name.starts_with(".text")).collect();
+    assert_eq!(text, [".text", ".text.helper", ".text.part1", ".text.split.entry", ".text.unlikely"]);
+}
+
+#[test]
 fn a_truncated_object_is_refused_at_every_length() {
     let bytes = table_object().bytes();
     for len in 0..bytes.len() {

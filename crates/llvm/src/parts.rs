@@ -44,6 +44,16 @@ pub(crate) fn parts(function: &Function, instructions_max: u32) -> Vec<usize> {
     (0..function.blocks.len()).map(|block| part_of_group[find(&mut group, tree[block])]).collect()
 }
 
+/// Which parts have a block that is likely to run.
+pub(crate) fn likely(function: &Function, parts: &[usize]) -> Vec<bool> {
+    let count = parts.iter().max().map_or(1, |last| last + 1);
+    let mut likely = vec![false; count];
+    for (data, part) in function.blocks.iter().zip(parts) {
+        likely[*part] |= !data.unlikely;
+    }
+    likely
+}
+
 /// The root on which every block hangs.
 fn trees(function: &Function) -> Vec<usize> {
     let mut tree: Vec<usize> = (0..function.blocks.len()).collect();
@@ -77,7 +87,9 @@ mod tests {
     fn k2_trees_that_are_likely_lie_together_before_the_others() {
         let blocks = vec![block(0, false), block(1, true), block(2, false), block(3, true), block(4, false)];
         let function = Function { blocks, ..Function::default() };
-        assert_eq!(parts(&function, 2), [0, 1, 0, 2, 1], "two instructions each, ends included");
+        let split = parts(&function, 2);
+        assert_eq!(split, [0, 1, 0, 2, 1], "two instructions each, ends included");
+        assert_eq!(likely(&function, &split), [true, true, false]);
         assert_eq!(parts(&function, 100), [0; 5]);
     }
 

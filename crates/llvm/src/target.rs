@@ -61,11 +61,13 @@ fn initialise() {
     });
 }
 
-/// Parts of LLVM's code generation that cost more time than they give (process-wide, since LLVM knows them only as options).
+/// What LLVM knows only as options of the process: mostly parts of its code generation that cost more time than they give.
 /// Sharing addresses between blocks, as machine CSE and LICM do, makes them live long and spills them.
 const OPTIONS: &[&CStr] = &[
     c"hotevm",
     c"-disable-cgp",
+    // What rarely runs lies apart; parts say how often they run (`lower/symbols`).
+    c"-enable-split-machine-functions",
     c"-disable-lsr",
     c"-disable-machine-cse",
     c"-disable-machine-licm",

@@ -225,6 +225,29 @@ fn split_code_links_on_both_machines() {
 }
 
 #[test]
+fn what_rarely_runs_lies_behind_what_runs() {
+    let code = every_opcode();
+    let mut config = config(false);
+    config.likely = Some([0].into());
+    config.limits.part_instructions_max = 40;
+    for (target, machine) in [(x86_64("x86-64-v2"), Machine::X86_64), (aarch64(), Machine::Aarch64)] {
+        for optimisation in [Optimisation::Fast, Optimisation::Full] {
+            let output = emit(&code, &config, &target, optimisation);
+            check_output(&output, &code, machine);
+            let image = hotevm_code::link(&output.object, ENTRY_SYMBOL).expect("checked above");
+            let text: Vec<&str> = image
+                .sections
+                .iter()
+                .filter(|section| section.offset < image.text_len)
+                .map(|section| section.name.as_str())
+                .collect();
+            let is_rare = |name: &&str| name.starts_with(".text.split") || name.starts_with(".text.unlikely");
+            assert!(text.is_sorted_by_key(is_rare) && text.iter().filter(|name| is_rare(name)).count() == 2, "{text:?}");
+        }
+    }
+}
+
+#[test]
 fn the_host_is_found_out_by_its_cpu() {
     let code = every_opcode();
     let Some(machine) = Machine::host() else { return assert_ne!(Target::host().describe(), "") };

@@ -8,7 +8,7 @@ use std::{process::ExitCode, time::Instant};
 use clap::Parser;
 use hotevm::{Config, Optimisation, Preset, Runtime};
 use hotevm_testing::{
-    campaign::{Campaign, Found, NativeShare, Progress, Report, Variant, run, run_case},
+    campaign::{Campaign, Found, NativeShare, Progress, Report, TIER_CHANGES, Variant, run, run_case},
     generate::case::{Case, Size},
 };
 
@@ -122,6 +122,9 @@ fn print(campaign: &Campaign, report: &Report, wall_s: f64) {
     }
     println!("native_gas_share  {}", number(plain.native_gas_share()));
     println!("  forced leaves   {}", number(forced.native_gas_share()));
+    for (name, (plain, forced)) in TIER_CHANGES.iter().zip(plain.tier_changes.iter().zip(&forced.tier_changes)) {
+        println!("{name:<17} {}", plain + forced);
+    }
     println!("wall_s            {wall_s:.1}");
 }
 

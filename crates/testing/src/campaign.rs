@@ -88,7 +88,13 @@ pub struct NativeShare {
     pub rejected: u64,
     /// CPU time of compiling, in nanoseconds.
     pub compile_cpu_ns: u64,
+    /// How often codes changed their tier, by the names of [`TIER_CHANGES`].
+    pub tier_changes: [u64; TIER_CHANGES.len()],
 }
+
+/// The counters of [`hotevm::Statistics`] that tell of changes between tiers.
+pub const TIER_CHANGES: [&str; 6] =
+    ["became_watched", "became_native_1", "became_native_2", "regrown", "demoted", "loop_entries"];
 
 impl NativeShare {
     /// The share of eligible gas that native code ran.
@@ -104,6 +110,9 @@ impl NativeShare {
         self.compiled += statistics.compiled;
         self.rejected += statistics.rejected;
         self.compile_cpu_ns += statistics.compile_cpu_ns;
+        let Statistics { became_watched, became_native_1, became_native_2, regrown, demoted, loop_entries, .. } = statistics;
+        let changes = [became_watched, became_native_1, became_native_2, regrown, demoted, loop_entries];
+        self.tier_changes.iter_mut().zip(changes).for_each(|(sum, count)| *sum += count);
     }
 
     /// Adds what another one counted.
@@ -115,6 +124,7 @@ impl NativeShare {
         self.compiled += other.compiled;
         self.rejected += other.rejected;
         self.compile_cpu_ns += other.compile_cpu_ns;
+        self.tier_changes.iter_mut().zip(other.tier_changes).for_each(|(sum, count)| *sum += count);
     }
 }
 

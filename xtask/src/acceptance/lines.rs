@@ -63,26 +63,18 @@ macro_rules! artifacts {
     };
 }
 
-const GENERATED: &[&str] = &[
-    "cargo",
-    "run",
-    "--release",
-    "--quiet",
-    "-p",
-    "hotevm-testing",
-    "--example",
-    "generated",
-    "--",
-    "--contracts",
-    "50000",
-    "--inputs",
-    "20",
-    "--jobs",
-    "2",
-];
+/// Generated contracts against the interpreter, in a build that notices overflows.
+macro_rules! generated {
+    ($($word:literal),*) => {
+        &[
+            "cargo", "run", "--profile", "checked", "--quiet", "-p", "hotevm-testing", "--example", "generated", "--", "--inputs", "20",
+            "--jobs", "2", $($word),*
+        ]
+    };
+}
 
 /// Every line.
-pub(super) const LINES: [Line; 32] = [
+pub(super) const LINES: [Line; 34] = [
     Line {
         name: "fresh-clone",
         about: "a clone without fixtures replays the sample chain and passes its tests",
@@ -156,9 +148,16 @@ pub(super) const LINES: [Line; 32] = [
     Line {
         name: "generated",
         about: "50,000 generated contracts, 20 inputs or leave schedules each",
-        command: GENERATED,
+        command: generated!["--contracts", "50000"],
         status: Status::Decides,
         check: Some(generated),
+    },
+    Line {
+        name: "generated-stress",
+        about: "200,000 executions of generated contracts in the tiers, with random demotion",
+        command: generated!["--contracts", "10000", "--optimisation", "stress,stress+leaves"],
+        status: Status::Decides,
+        check: Some(tiers::generated_stress),
     },
     Line {
         name: "inline-opcodes",
@@ -250,6 +249,32 @@ pub(super) const LINES: [Line; 32] = [
         command: tiered!["19923400"],
         status: Status::Decides,
         check: Some(tiers::block_19923400),
+    },
+    Line {
+        name: "statetest-stress",
+        about: "the state tests other than static/ in the tiers, with random demotion",
+        command: hotevm![
+            "statetest",
+            "{F}/state_tests/berlin",
+            "{F}/state_tests/byzantium",
+            "{F}/state_tests/cancun",
+            "{F}/state_tests/constantinople",
+            "{F}/state_tests/frontier",
+            "{F}/state_tests/homestead",
+            "{F}/state_tests/istanbul",
+            "{F}/state_tests/london",
+            "{F}/state_tests/osaka",
+            "{F}/state_tests/prague",
+            "{F}/state_tests/shanghai",
+            "--mode",
+            "tiered",
+            "--preset",
+            "stress",
+            "--optimisation",
+            "none"
+        ],
+        status: Status::Decides,
+        check: Some(tiers::state_tests_stress),
     },
     Line {
         name: "tiered-cold-caches",

@@ -7,7 +7,7 @@
 //! Y2  Nothing is declared that is not defined in the module.
 
 use super::{Result, part_name};
-use crate::{ENTRY_SYMBOL, compile::CompileError, diagnostics::STACK_BYTES_MAX};
+use crate::{ENTRY_SYMBOL, compile::CompileError, diagnostics::STACK_BYTES_MAX, parts};
 use hotevm_abi::{BuiltinKind, BuiltinRow, BuiltinTable, NativeFrame};
 use hotevm_ir::Function;
 use inkwell::{
@@ -27,7 +27,12 @@ const PRESERVE_MOST: u32 = 14;
 const PRESERVE_NONE: u32 = 21;
 /// Weights of ways that are rarely taken, and of others.
 const RARE: u64 = 1;
-const OFTEN: u64 = 4000;
+const OFTEN: u64 = 1 << 28;
+/// How often a likely part counts as entered. LLVM moves blocks that run less than once then to [`RARE_SECTION`]'s neighbour, `.text.split`:
+/// what lies behind a rare way, loops around it or not, and no block that is reached by a few even branches.
+const LIKELY_ENTRIES: u64 = 1 << 16;
+/// Where parts lie of which no block is likely to run.
+const RARE_SECTION: &str = ".text.unlikely";
 
 /// Which memory an access is to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,23 +70,32 @@ pub(super) struct Symbols<'ctx> {
 impl<'ctx> Symbols<'ctx> {
     /// Declares everything, and defines the stubs.
     pub(super) fn declare(context: &'ctx Context, module: &Module<'ctx>, parts: &[usize], function: &Function) -> Result<Self> {
+        let likely = parts::likely(function, parts);
         let pointer = context.ptr_type(AddressSpace::default());
         let (i64, i32) = (context.i64_type(), context.i32_type());
         let word = NonZeroU32::new(256)
             .and_then(|bits| context.custom_width_int_type(bits).ok())
             .ok_or_else(|| CompileError::Verifier("lowering: no 256-bit integers".to_owned()))?;
         let native = i32.fn_type(&[pointer.into(), pointer.into(), i32.into()], false);
-        let count = parts.iter().max().map_or(1, |last| last + 1);
         let define = |name: &str, ty: FunctionType<'ctx>, linkage| {
             let function = module.add_function(name, ty, Some(linkage));
             attributes(context, function);
             function
         };
         let entry = define(ENTRY_SYMBOL, native, Linkage::External);
-        let functions: Vec<_> = (0..count).map(|number| define(&part_name(number), native, Linkage::Internal)).collect();
+        let functions: Vec<_> = (0..likely.len()).map(|number| define(&part_name(number), native, Linkage::Internal)).collect();
         let dispatch = define("dispatch", native, Linkage::Internal);
         for function in functions.iter().chain([&dispatch]) {
             function.set_call_conventions(PRESERVE_NONE);
+        }
+        let (prof_kind, entered) =
+            (context.get_kind_id("prof"), metadata(context, "function_entry_count", i64, &[LIKELY_ENTRIES]));
+        for (part, is_likely) in functions.iter().zip(likely) {
+            if is_likely {
+                part.as_global_value().set_metadata(entered, prof_kind);
+            } else {
+                part.set_section(Some(RARE_SECTION));
+            }
         }
         let grow_type = i32.fn_type(&[pointer.into(), i64.into(), i64.into()], false);
         let grow = define("grow", grow_type, Linkage::Internal);
@@ -107,7 +121,7 @@ impl<'ctx> Symbols<'ctx> {
             regions: regions(context),
             unlikely: weights(context, &[RARE, OFTEN]),
             tbaa_kind: context.get_kind_id("tbaa"),
-            prof_kind: context.get_kind_id("prof"),
+            prof_kind,
         };
         Ok(symbols)
     }
@@ -198,8 +212,13 @@ pub(super) fn row_of_opcode(opcode: u8) -> Result<&'static BuiltinRow> {
 
 /// The weights of the ways of a branch.
 fn weights<'ctx>(context: &'ctx Context, weights: &[u64]) -> MetadataValue<'ctx> {
-    let numbers = weights.iter().map(|weight| context.i32_type().const_int(*weight, false).into());
-    let node: Vec<_> = std::iter::once(context.metadata_string("branch_weights").into()).chain(numbers).collect();
+    metadata(context, "branch_weights", context.i32_type(), weights)
+}
+
+/// A node with a name and numbers.
+fn metadata<'ctx>(context: &'ctx Context, name: &str, ty: IntType<'ctx>, numbers: &[u64]) -> MetadataValue<'ctx> {
+    let numbers = numbers.iter().map(|number| ty.const_int(*number, false).into());
+    let node: Vec<_> = std::iter::once(context.metadata_string(name).into()).chain(numbers).collect();
     context.metadata_node(&node)
 }
 

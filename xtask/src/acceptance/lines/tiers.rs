@@ -6,6 +6,9 @@
 use super::{super::figures::Figures, mode, runs, speedup_in};
 use serde_json::Value;
 
+/// Subtests of the state tests outside of `static/`.
+const STATE_TESTS_BUT_STATIC: u64 = 10_172;
+
 /// Rounds at the end of a measurement, by when everything hot is compiled.
 const LAST_ROUNDS: usize = 20;
 /// What `tiered` must reach of what compiling everything gains, and what it may take of the bytes.
@@ -78,6 +81,22 @@ pub(super) fn disabled_costs(report: &Value, figures: &mut Figures) {
 pub(super) fn cold_costs(report: &Value, figures: &mut Figures) {
     figures.at_most("tiered_over_interpreter", report["tiered_over_interpreter"].as_f64(), 1.02);
     figures.figure("again_over_interpreter", report["again_over_interpreter"].clone());
+}
+
+pub(super) fn generated_stress(report: &Value, figures: &mut Figures) {
+    figures.at_least("executions", report["executions"].as_f64(), 200_000.0);
+    figures.equal("differences", &report["differences"], 0);
+    figures.at_least("native_gas_share", report["native_gas_share"].as_f64(), 0.5);
+    for change in ["became_watched", "became_native_1", "became_native_2", "regrown", "demoted", "loop_entries"] {
+        figures.at_least(change, report[change].as_f64(), 1.0);
+    }
+}
+
+pub(super) fn state_tests_stress(report: &Value, figures: &mut Figures) {
+    let tiered = mode(report, "tiered");
+    figures.equal("passed", &tiered["passed"], STATE_TESTS_BUT_STATIC);
+    figures.equal("failed", &tiered["failed"], 0);
+    figures.at_least("native_gas_share", tiered["native_gas_share"].as_f64(), 0.5);
 }
 
 pub(super) fn watching_costs(report: &Value, figures: &mut Figures) {
