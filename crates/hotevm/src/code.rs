@@ -106,6 +106,11 @@ impl NativeCode {
         unsafe { std::mem::transmute::<*mut u8, NativeFn>(pointer.as_ptr()) }
     }
 
+    /// Has the processor fetch what is likely to run.
+    pub(crate) fn prefetch(&self) {
+        self.executable.prefetch();
+    }
+
     /// The code with its tables, as artifacts hold it; none if it came from no image.
     pub(crate) fn object(&self) -> Option<CodeObject> {
         let entries = self.start.into_iter().chain(self.entries.all().iter().copied()).collect();

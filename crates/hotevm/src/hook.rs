@@ -138,6 +138,7 @@ impl<CTX: ContextTr> Hook<CTX> {
             (!self.runtime.tiers.is_enabled()).then_some(Interpreted::Disabled)
         };
         if let Some(prepared) = &mut self.prepared {
+            prepared.room.transaction_started();
             prepared.off = off;
             prepared.sweep(self.runtime.tiers.changes.load(Ordering::Acquire));
             custom = prepared.custom;
@@ -241,7 +242,7 @@ impl<CTX: ContextTr> Hook<CTX> {
         let tiers = &self.runtime.tiers;
         let bytecode: &Bytecode = &frame.interpreter.bytecode;
         let address = bytecode.bytecode_ptr() as usize;
-        let slot = prepared.room.slot(address);
+        let (slot, is_first) = prepared.room.slot(address);
         let made = tiers.made.load(Ordering::Acquire);
         let held = slot.held.take().filter(|(held, _)| held.bytecode_ptr() as usize == address && held.len() == bytecode.len());
         let (held, known) = held.unzip();
@@ -267,6 +268,9 @@ impl<CTX: ContextTr> Hook<CTX> {
         };
         let (known, running) = resolve(known, |entry| tiers.start(entry));
         slot.held = Some((held.unwrap_or_else(|| bytecode.clone()), known));
+        if is_first && let Ok(Running::Native(code)) = &running {
+            code.prefetch();
+        }
         running
     }
 }
