@@ -1,6 +1,6 @@
 //! Hashes computed lately, so that the same input is not hashed again.
 //!
-//! in   inputs of KECCAK256 of one or two words, as contracts make them for keys of mappings
+//! in   short inputs of KECCAK256, as contracts make them for keys of mappings and for addresses of other contracts
 //! out  their hashes
 //!
 //! Contracts hash the same few keys over and over: half of the inputs of two words were hashed before in the same transaction.
@@ -16,14 +16,15 @@ use revm::primitives::U256;
 /// Rows of a table, which then takes 2 MiB. `hotevm replay --mode interpreter,jit --rounds 60` of five blocks, with tables of two sizes by
 /// turns in one process: 4,096 rows against 1,024 gained 4 % over the repeated rounds, 16,384 gained 7 %, and 65,536 5 %.
 const ROWS: usize = if cfg!(feature = "loom") { 1 } else { 16_384 };
-/// Bytes of the longest input.
-pub(crate) const INPUT_BYTES_MAX: u64 = 64;
-/// Limbs of the longest input.
-const LIMBS: usize = 8;
+/// Bytes of the longest input. Two words are 86 of 100 inputs, one word 5; of the rest most are 85 bytes, from which an address follows
+/// (EIP-1014), and two addresses or an address and a word, packed.
+pub(crate) const INPUT_BYTES_MAX: u64 = 87;
+/// Limbs of an input: its bytes, zeros, and its length as the last byte.
+const LIMBS: usize = 11;
 /// Limbs of a hash.
 const HASH_LIMBS: usize = 4;
 /// Words of a row.
-const ROW_WORDS: usize = LIMBS + HASH_LIMBS + 1;
+const ROW_WORDS: usize = LIMBS + HASH_LIMBS;
 /// Odd numbers without pattern (digits of the golden ratio and of square roots), one per limb.
 const MIX: [u64; LIMBS] = [
     0x9e37_79b9_7f4a_7c15,
@@ -34,17 +35,16 @@ const MIX: [u64; LIMBS] = [
     0x9b05_688c_2b3e_6c1f,
     0x1f83_d9ab_fb41_bd6b,
     0x5be0_cd19_137e_2179,
+    0xcbbb_9d5d_c105_9ed9,
+    0x629a_292a_367c_d507,
+    0x9159_015a_3070_dd17,
 ];
 
-/// An input: one word, or two; a single one is followed by zeros.
+/// An input of 1 to [`INPUT_BYTES_MAX`] bytes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Input {
-    limbs: [u64; LIMBS],
-    /// Bytes.
-    len: u32,
-}
+pub(crate) struct Input([u64; LIMBS]);
 
-/// Two cache lines: the words of the input, of its hash, and its length in bytes; 0 stands for no input.
+/// Two cache lines: the limbs of the input and of its hash. Zeros are no input, since none is of length 0.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Row(Words<ROW_WORDS>);
@@ -55,30 +55,39 @@ pub(crate) struct Hashes(Box<[Row]>);
 
 impl Input {
     /// The input in these bytes; none for lengths that are not remembered.
+    #[inline]
     pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() != 64 && bytes.len() != 32 {
-            return None;
-        }
+        let len = u64::try_from(bytes.len()).ok().filter(|len| (1..=INPUT_BYTES_MAX).contains(len))?;
         let mut limbs = [0; LIMBS];
-        for (limb, chunk) in limbs.iter_mut().zip(bytes.as_chunks().0) {
-            *limb = u64::from_ne_bytes(*chunk);
+        if let (Some(words), 64) = (bytes.first_chunk::<64>(), len) {
+            // By far the most frequent length, without a call.
+            fill(&mut limbs, words.as_chunks().0);
+        } else {
+            let mut padded = [0; 8 * LIMBS];
+            padded.get_mut(..bytes.len())?.copy_from_slice(bytes);
+            fill(&mut limbs, padded.as_chunks().0);
         }
-        Some(Self { limbs, len: bytes.len() as u32 })
+        limbs[LIMBS - 1] |= len << 56;
+        Some(Self(limbs))
     }
 
     /// Bytes of the input.
     pub(crate) const fn len(&self) -> usize {
-        self.len as usize
+        (self.0[LIMBS - 1] >> 56) as usize
     }
 
     fn row(&self) -> usize {
-        let mixed = self.limbs.iter().zip(MIX).fold(u64::from(self.len), |sum, (limb, mix)| {
+        let mixed = self.0.iter().zip(MIX).fold(0_u64, |sum, (limb, mix)| {
             // Both halves of the product together depend on all bits of the limb.
             let product = u128::from(*limb) * u128::from(mix);
             sum.wrapping_add(product as u64 ^ (product >> 64) as u64)
         });
         (mixed ^ mixed >> 32) as usize % ROWS
     }
+}
+
+fn fill(limbs: &mut [u64; LIMBS], chunks: &[[u8; 8]]) {
+    limbs.iter_mut().zip(chunks).for_each(|(limb, chunk)| *limb = u64::from_le_bytes(*chunk));
 }
 
 impl Hashes {
@@ -90,11 +99,10 @@ impl Hashes {
     /// The hash of an input, if it is known.
     pub(crate) fn get(&self, input: &Input) -> Option<U256> {
         let words = self.0.get(input.row())?.0.read()?;
-        let (known, rest) = words.split_first_chunk::<LIMBS>()?;
-        let (hash, len) = rest.split_first_chunk::<HASH_LIMBS>()?;
+        let (known, hash) = words.split_first_chunk::<LIMBS>()?;
         // Compared here: the library's comparison of bytes is a call.
-        let differing = u64::from(input.len) ^ len.first()?;
-        let differing = known.iter().zip(input.limbs).fold(differing, |differing, (one, other)| differing | one ^ other);
+        let differing = known.iter().zip(input.0).fold(0, |differing, (one, other)| differing | one ^ other);
+        let hash = hash.first_chunk::<HASH_LIMBS>()?;
         (differing == 0).then(|| U256::from_limbs(*hash))
     }
 
@@ -102,8 +110,7 @@ impl Hashes {
     pub(crate) fn put(&self, input: &Input, hash: U256) {
         let Some(row) = self.0.get(input.row()) else { return };
         let mut words = [0; ROW_WORDS];
-        let limbs = input.limbs.iter().chain(hash.as_limbs()).copied();
-        words.iter_mut().zip(limbs.chain([u64::from(input.len)])).for_each(|(word, limb)| *word = limb);
+        words.iter_mut().zip(input.0.iter().chain(hash.as_limbs())).for_each(|(word, limb)| *word = *limb);
         row.0.write(&words);
     }
 }
@@ -126,14 +133,16 @@ mod tests {
             other[place] ^= 1;
             assert_eq!(Input::new(&other).and_then(|other| hashes.get(&other)), None, "byte {place} differs");
         }
-        // One word is not two words of which the second is zero, and no input is not zeros.
-        let mut padded = vec![7; 32];
-        let short = Input::new(&padded).expect("one word");
-        padded.resize(64, 0);
-        hashes.put(&short, U256::ONE);
-        assert_eq!(Input::new(&padded).and_then(|long| hashes.get(&long)), None);
+        // No input is another one with zeros behind it, and zeros are no input that was put.
+        for len in 1..INPUT_BYTES_MAX as usize {
+            let padded = vec![7; len].into_iter().chain([0]).collect::<Vec<u8>>();
+            let [short, long] = [&padded[..len], &padded].map(|bytes| Input::new(bytes).expect("short enough"));
+            assert_eq!((short.len(), long.len()), (len, len + 1));
+            hashes.put(&short, U256::from(len));
+            assert_eq!((hashes.get(&short), hashes.get(&long)), (Some(U256::from(len)), None));
+        }
         assert_eq!(Input::new(&[0; 64]).and_then(|zeros| hashes.get(&zeros)), None);
-        assert!(Input::new(&[0; 33]).is_none());
+        assert!(Input::new(&[]).is_none() && Input::new(&[0; INPUT_BYTES_MAX as usize + 1]).is_none());
         assert_eq!(size_of::<Row>(), 128);
     }
 

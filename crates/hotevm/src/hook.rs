@@ -138,7 +138,6 @@ impl<CTX: ContextTr> Hook<CTX> {
             (!self.runtime.tiers.is_enabled()).then_some(Interpreted::Disabled)
         };
         if let Some(prepared) = &mut self.prepared {
-            prepared.room.transaction_started();
             prepared.off = off;
             prepared.sweep(self.runtime.tiers.changes.load(Ordering::Acquire));
             custom = prepared.custom;
@@ -242,7 +241,7 @@ impl<CTX: ContextTr> Hook<CTX> {
         let tiers = &self.runtime.tiers;
         let bytecode: &Bytecode = &frame.interpreter.bytecode;
         let address = bytecode.bytecode_ptr() as usize;
-        let (slot, is_first) = prepared.room.slot(address);
+        let slot = prepared.room.slot(address);
         let made = tiers.made.load(Ordering::Acquire);
         let held = slot.held.take().filter(|(held, _)| held.bytecode_ptr() as usize == address && held.len() == bytecode.len());
         let (held, known) = held.unzip();
@@ -253,6 +252,7 @@ impl<CTX: ContextTr> Hook<CTX> {
             Known::Entry(entry) if entry.stage() == Stage::Gone => None,
             known => Some(known),
         });
+        let is_new = known.is_none();
         let known = match known {
             Some(known) => known,
             None => {
@@ -267,10 +267,10 @@ impl<CTX: ContextTr> Hook<CTX> {
             }
         };
         let (known, running) = resolve(known, |entry| tiers.start(entry));
-        slot.held = Some((held.unwrap_or_else(|| bytecode.clone()), known));
-        if is_first && let Ok(Running::Native(code)) = &running {
+        if let (Known::Code(code), true) = (&known, is_new) {
             code.prefetch();
         }
+        slot.held = Some((held.unwrap_or_else(|| bytecode.clone()), known));
         running
     }
 }

@@ -29,8 +29,6 @@ pub(super) struct Room {
     cache: [CacheSlot; CACHE_LEN],
     /// The slots that may hold something.
     used: u64,
-    /// The slots that were looked into since the transaction started.
-    met: u64,
     /// The functions of the instruction table as it was when last looked at, to notice changes.
     pub(super) snapshot: [usize; 256],
 }
@@ -43,7 +41,7 @@ impl Room {
             return room;
         }
         let cache = std::array::from_fn(|_| CacheSlot::default());
-        Box::new(Self { cache, used: 0, met: 0, snapshot: *snapshot })
+        Box::new(Self { cache, used: 0, snapshot: *snapshot })
     }
 
     /// Lets it wait for the next EVM (R1).
@@ -57,18 +55,11 @@ impl Room {
         let _ = SPARE.try_with(|spare| spare.set(Some(self)));
     }
 
-    /// The slot of a bytecode at this address, and whether it is met for the first time in this transaction.
-    pub(super) fn slot(&mut self, address: usize) -> (&mut CacheSlot, bool) {
+    /// The slot of a bytecode at this address.
+    pub(super) fn slot(&mut self, address: usize) -> &mut CacheSlot {
         let index = (address >> 4) % CACHE_LEN;
-        let is_first = self.met & 1 << index == 0;
         self.used |= 1 << index;
-        self.met |= 1 << index;
-        (&mut self.cache[index], is_first)
-    }
-
-    /// Notes that a transaction starts.
-    pub(super) fn transaction_started(&mut self) {
-        self.met = 0;
+        &mut self.cache[index]
     }
 
     /// All slots.
@@ -86,12 +77,8 @@ mod tests {
         let bytecode = Bytecode::default();
         let mut room = Room::take(&[1; 256]);
         for address in [0, 16, 63 * 16, 64 * 16] {
-            let (slot, is_first) = room.slot(address);
-            assert_eq!(is_first, address != 64 * 16, "the last one shares the slot of the first");
-            slot.held = Some((bytecode.clone(), Known::HashMismatch));
+            room.slot(address).held = Some((bytecode.clone(), Known::HashMismatch));
         }
-        room.transaction_started();
-        assert!(room.slot(0).1);
         assert_eq!(room.slots().iter().filter(|slot| slot.held.is_some()).count(), 3, "two addresses share a slot");
         let place = &raw const *room;
         room.park();
