@@ -12,6 +12,8 @@
 //! G4  Heights are believed as far as the root's facts and the checks on the way tell. What the flow analysis knows better,
 //!     since it tells the callers of an internal function apart, does not hold for a frame that entered inside that function:
 //!     where a root relies on it, the edge checks it.
+//! G5  A block that is no root is built once: it has one way in (`plan`, P1). What lies outside of the region is not built, whoever leads
+//!     to it; the plan does not know its ways out.
 
 mod exit;
 mod exponents;
@@ -60,6 +62,7 @@ pub fn build(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &
         path: Path::default(),
         continuing: None,
         exponents: exponents::exponents(code, blocks, config),
+        built: vec![false; blocks.list.len()],
         instructions: 0,
     };
     builder.root_block(0);
@@ -100,6 +103,8 @@ struct Builder<'a> {
     continuing: Option<usize>,
     /// Base and exponent of the EXP instructions, by index, whose operands are constants of their block.
     exponents: HashMap<usize, (U256, U256)>,
+    /// Per basic block, whether it was built (G5).
+    built: Vec<bool>,
     instructions: usize,
 }
 
@@ -263,6 +268,14 @@ impl Builder<'_> {
         self.path = path;
         let mut in_section = std::mem::take(&mut self.path.is_open);
         let row = &self.blocks.list[source];
+        let is_outside = self.flow.blocks[source].outside;
+        let is_again = !is_outside && std::mem::replace(&mut self.built[source], true);
+        debug_assert!(!is_again, "the block at {} is built twice (G5)", row.pc);
+        if is_outside || is_again {
+            let leave = self.leave(LeaveReason::Outside, row.pc);
+            self.function.blocks[block.index()].end = Some(Terminator::Leave(leave));
+            return;
+        }
         if let Some(leave) = self.check_block_height(source) {
             self.function.blocks[block.index()].end = Some(Terminator::Leave(leave));
             return;
@@ -332,7 +345,7 @@ impl Builder<'_> {
             let is_constant = self.plan.compared[source] && is_constant_jump(self.code, self.blocks, source);
             targets.first().copied().filter(|_| is_constant && targets.len() == 1)
         };
-        let fits = |block: &usize| !self.plan.root[*block];
+        let fits = |block: &usize| !self.plan.root[*block] && !self.flow.blocks[*block].outside;
         let is_warm = |block: &usize| !self.cold[*block];
         match self.blocks.list[source].exit {
             Exit::FallThrough => next.filter(fits),

@@ -136,9 +136,8 @@ impl Builder<'_> {
     fn jump_to(&mut self, source: usize, pc: u32, target: Value, before: Path, popped: i32) -> Terminator {
         let gas = u32::from(self.config.gas[usize::from(self.code.instructions[self.blocks.list[source].end - 1].byte)]);
         let row = &self.flow.blocks[source];
-        let known = self.constant(target).filter(|word| self.code.is_jump_destination(*word));
-        let known = known.and_then(|word| self.blocks.at(word.to::<u32>()));
-        if let Some(block) = known.filter(|block| row.targets.contains(block)) {
+        let known = self.known_target(target);
+        if let Some(block) = known.filter(|block| self.has_way(source, *block)) {
             return Terminator::Jump(self.edge(block));
         }
         let after = std::mem::replace(&mut self.path, before);
@@ -165,6 +164,20 @@ impl Builder<'_> {
         }
         let cases = targets.iter().map(|target| (self.blocks.list[*target].pc, self.side_edge(*target))).collect();
         Terminator::Switch { target, cases, leave }
+    }
+
+    /// The block that a word is known to jump to.
+    fn known_target(&self, target: Value) -> Option<usize> {
+        let word = self.constant(target).filter(|word| self.code.is_jump_destination(*word))?;
+        self.blocks.at(word.to::<u32>())
+    }
+
+    /// Whether a jump has an edge to a block (G3) that the plan knows (G5): it does where the jump is compared with its targets, and a root
+    /// may have any number of ways in.
+    fn has_way(&self, source: usize, target: usize) -> bool {
+        let row = &self.flow.blocks[source];
+        let is_planned = self.plan.compared[source] || self.plan.root[target];
+        row.targets.contains(&target) && is_planned && !self.flow.blocks[target].outside
     }
 
     fn queue_dispatch(&mut self) {
@@ -216,11 +229,8 @@ impl Builder<'_> {
 
     /// The edge of a JUMPI that jumps.
     fn taken(&mut self, source: usize, pc: u32, target: Value, before: Path) -> Edge {
-        let row = &self.flow.blocks[source];
-        let known = self.constant(target).filter(|word| self.code.is_jump_destination(*word));
-        let known = known.and_then(|word| self.blocks.at(word.to::<u32>()));
-        let known = known.filter(|block| row.targets.contains(block) || self.flow.blocks[*block].outside);
-        if let Some(block) = known {
+        let known = self.known_target(target);
+        if let Some(block) = known.filter(|block| self.has_way(source, *block) || self.flow.blocks[*block].outside) {
             if self.cold[block] {
                 return self.skip(block);
             }

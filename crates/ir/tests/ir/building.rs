@@ -7,10 +7,13 @@ use crate::{
 };
 use alloy_primitives::U256;
 use hotevm_ir::{
-    Config, Fork, Function, compile,
+    Config, Fork, Function,
+    bytecode::Code,
+    compile,
     evaluate::{Outcome, Stop, World, evaluate},
     function::{HostCall, Via},
-    opcodes, text,
+    opcodes::{self, byte},
+    text,
 };
 use revm::interpreter::InstructionResult;
 
@@ -133,9 +136,9 @@ fn given(random: &mut Random, code: Vec<u8>) -> Given {
     Given { code, fork, call_data, gas: gas as u64 }
 }
 
-/// The configuration of the fork, often with limits so low that they are met.
-fn settings(random: &mut Random, fork: Fork) -> Config {
-    let mut config = config(fork);
+/// The configuration of the fork, often with limits so low that they are met, often with a part of the blocks alone.
+fn settings(random: &mut Random, given: &Given) -> Config {
+    let mut config = config(given.fork);
     if random.below(2) == 0 {
         let limits = &mut config.limits;
         limits.exits_per_block_max = *random.pick(&[1, 2, 400]);
@@ -147,7 +150,25 @@ fn settings(random: &mut Random, fork: Fork) -> Config {
         limits.path_addresses_max = *random.pick(&[1, 64]);
         limits.tree_instructions_max = *random.pick(&[1, 4, 600]);
     }
+    if random.below(3) == 0 {
+        let blocks = starts(&given.code).filter(|_| random.below(3) != 0).collect();
+        config.region = Some(blocks);
+    }
     config
+}
+
+/// Where basic blocks may start.
+fn starts(code: &[u8]) -> impl Iterator<Item = u32> {
+    let decoded = Code::decode(code);
+    let is_behind_jumpi = |index: usize| index > 0 && decoded.instructions[index - 1].byte == byte::JUMPI;
+    let starts: Vec<u32> = decoded
+        .instructions
+        .iter()
+        .enumerate()
+        .filter(|(index, instruction)| instruction.byte == byte::JUMPDEST || is_behind_jumpi(*index))
+        .map(|(_, instruction)| instruction.pc)
+        .collect();
+    starts.into_iter()
 }
 
 #[test]
@@ -156,7 +177,7 @@ fn generated_programs_end_as_in_revm() {
         let mut random = Random::new(seed);
         let code = snippets::program_bytes(&mut random);
         let given = given(&mut random, code);
-        let config = settings(&mut random, given.fork);
+        let config = settings(&mut random, &given);
         check_building(&given, &config, seed);
     });
 }
@@ -167,7 +188,7 @@ fn generated_programs_with_forced_leaves_end_as_in_revm() {
         let mut random = Random::new(seed ^ 0xf0f0);
         let code = snippets::program_bytes(&mut random);
         let given = given(&mut random, code);
-        let config = Config { force_leaves: true, ..settings(&mut random, given.fork) };
+        let config = Config { force_leaves: true, ..settings(&mut random, &given) };
         check_building(&given, &config, seed);
     });
 }
@@ -178,13 +199,37 @@ fn random_bytes_end_as_in_revm() {
         let mut random = Random::new(seed ^ 0xabcd);
         let code = snippets::noise(&mut random);
         let given = given(&mut random, code);
-        let mut config = settings(&mut random, given.fork);
+        let mut config = settings(&mut random, &given);
         config.force_leaves = seed % 5 == 0;
         if seed % 7 == 0 {
             config.custom[random.below(4)] = random.next() & random.next() & random.next();
         }
         check_building(&given, &config, seed);
     });
+}
+
+/// A loop calls an internal function that has another caller. Where the region holds the function, and neither that caller nor what lies
+/// behind the return, the plan knows no way from there back into the loop: what was built there went round and round, until memory
+/// was full.
+#[test]
+fn g5_what_lies_outside_of_a_region_is_not_built() {
+    let code = crate::assembler::assemble(
+        "PUSH1 0x00\nCALLDATALOAD\n\
+         head:\nJUMPDEST\nDUP1\nPUSH2 @other\nJUMPI\n\
+         PUSH2 @behind\nPUSH2 @f\nJUMP\n\
+         f:\nJUMPDEST\nJUMP\n\
+         behind:\nJUMPDEST\nPUSH2 @head\nJUMP\n\
+         other:\nJUMPDEST\nPUSH2 @done\nPUSH2 @f\nJUMP\n\
+         done:\nJUMPDEST\nSTOP\n",
+    );
+    let given = Given { code, fork: Fork::Osaka, call_data: vec![1; 32], gas: 100_000 };
+    let all: Vec<u32> = starts(&given.code).collect();
+    for subset in 0..1_u32 << all.len() {
+        let region = all.iter().enumerate().filter(|(index, _)| subset >> index & 1 == 1).map(|(_, pc)| *pc).collect();
+        for force_leaves in [false, true] {
+            check_building(&given, &Config { region: Some(Vec::clone(&region)), force_leaves, ..config(Fork::Osaka) }, 0);
+        }
+    }
 }
 
 /// A function that is called from two stack heights, and entered from outside with the return address of one and the height of
