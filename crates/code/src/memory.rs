@@ -284,8 +284,6 @@ impl Figures {
 
 /// Code is fetched ahead up to this length: text that rarely runs lies behind the rest (`link`, L4).
 const PREFETCHED_BYTES_MAX: usize = 16 << 10;
-/// A cache line.
-const LINE_BYTES: usize = 64;
 
 /// Memory that can be read and executed, and never written again.
 #[derive(Debug)]
@@ -318,10 +316,8 @@ impl Executable {
     /// Has the processor fetch the front of the text into its caches meanwhile. Text is otherwise fetched where it runs, a line at a
     /// time, and each line that comes from memory stops the run. Does nothing on machines without such an instruction.
     pub fn prefetch(&self) {
-        let len = self.figures.map_or(self.len, |figures| figures.text_len).min(PREFETCHED_BYTES_MAX);
-        for line in self.bytes().get(..len).unwrap_or_default().chunks(LINE_BYTES) {
-            prefetch_line(line);
-        }
+        let text_len = self.figures.map_or(self.len, |figures| figures.text_len);
+        self.code.pages.prefetch(text_len.min(PREFETCHED_BYTES_MAX));
     }
 
     /// The image it was loaded from, again; none for bytes that came from no image.
@@ -334,15 +330,4 @@ impl Executable {
     pub fn mapped_bytes(&self) -> usize {
         self.code.reservation.bytes
     }
-}
-
-/// Has the processor fetch the line that these bytes begin in.
-fn prefetch_line(line: &[u8]) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: prefetching is a hint, which neither faults nor changes what a program can see; SSE is part of x86-64.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(line.as_ptr().cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = line;
 }

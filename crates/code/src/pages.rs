@@ -109,6 +109,8 @@ impl Drop for Arena {
     }
 }
 
+/// A cache line.
+const LINE_BYTES: usize = 64;
 /// Linux: put the range on huge pages now (since 6.1).
 const MADV_COLLAPSE: i32 = 25;
 
@@ -154,6 +156,19 @@ impl Pages {
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: the mapping holds `len` initialised bytes, is readable at all times (P2), and lives as long as `self`.
         unsafe { slice::from_raw_parts(self.base.as_ptr(), self.len) }
+    }
+
+    /// Has the processor fetch the first bytes into its caches.
+    pub(crate) fn prefetch(&self, len: usize) {
+        for line in self.bytes().get(..len).unwrap_or_default().chunks(LINE_BYTES) {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: prefetching is a hint, which neither faults nor changes what a program can see; SSE is part of x86-64.
+            unsafe {
+                std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(line.as_ptr().cast());
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            let _ = line;
+        }
     }
 
     /// The first byte.
