@@ -314,7 +314,7 @@ impl Executable {
     }
 
     /// Has the processor fetch the front of the text into its caches meanwhile. Text is otherwise fetched where it runs, a line at a
-    /// time, and each line that comes from memory stops the run. Does nothing on machines without such an instruction.
+    /// time, and each line that comes from memory stops the run. On x86-64 alone.
     pub fn prefetch(&self) {
         let text_len = self.figures.map_or(self.len, |figures| figures.text_len);
         self.code.pages.prefetch(text_len.min(PREFETCHED_BYTES_MAX));

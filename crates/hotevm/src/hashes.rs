@@ -16,8 +16,8 @@ use revm::primitives::U256;
 /// Rows of a table, which then takes 2 MiB. `hotevm replay --mode interpreter,jit --rounds 60` of five blocks, with tables of two sizes by
 /// turns in one process: 4,096 rows against 1,024 gained 4 % over the repeated rounds, 16,384 gained 7 %, and 65,536 5 %.
 const ROWS: usize = if cfg!(feature = "loom") { 1 } else { 16_384 };
-/// Bytes of the longest input. Two words are 86 of 100 inputs, one word 5; of the rest most are 85 bytes, from which an address follows
-/// (EIP-1014), and two addresses or an address and a word, packed.
+/// Bytes of the longest input. In five mainnet blocks (6196166 9069000 11114732 12522062 15752489, counted) 3,829 of 4,997 inputs had two
+/// words, 678 one, 143 had 85 bytes, from which an address follows (EIP-1014), 123 had 40, two addresses.
 pub(crate) const INPUT_BYTES_MAX: u64 = 87;
 /// Limbs of an input: its bytes, zeros, and its length as the last byte.
 const LIMBS: usize = 11;

@@ -12,8 +12,8 @@
 //! G4  Heights are believed as far as the root's facts and the checks on the way tell. What the flow analysis knows better,
 //!     since it tells the callers of an internal function apart, does not hold for a frame that entered inside that function:
 //!     where a root relies on it, the edge checks it.
-//! G5  A block that is no root is built once: it has one way in (`plan`, P1). What lies outside of the region is not built, whoever leads
-//!     to it; the plan does not know its ways out.
+//! G5  A block that is no root is built once: it has one way in (`plan`, P1). What lies outside of the region is not built, nor what the flow
+//!     analysis did not reach, whoever leads there: the plan does not know its ways out, and whoever followed them could go in circles.
 
 mod exit;
 mod exponents;
@@ -268,11 +268,12 @@ impl Builder<'_> {
         self.path = path;
         let mut in_section = std::mem::take(&mut self.path.is_open);
         let row = &self.blocks.list[source];
-        let is_outside = self.flow.blocks[source].outside;
-        let is_again = !is_outside && std::mem::replace(&mut self.built[source], true);
+        let is_left_out = self.is_left_out(source);
+        let is_again = !is_left_out && std::mem::replace(&mut self.built[source], true);
         debug_assert!(!is_again, "the block at {} is built twice (G5)", row.pc);
-        if is_outside || is_again {
-            let leave = self.leave(LeaveReason::Outside, row.pc);
+        if is_left_out || is_again {
+            let reason = if self.flow.blocks[source].outside { LeaveReason::Outside } else { LeaveReason::Uncompiled };
+            let leave = self.leave(reason, row.pc);
             self.function.blocks[block.index()].end = Some(Terminator::Leave(leave));
             return;
         }
@@ -345,7 +346,7 @@ impl Builder<'_> {
             let is_constant = self.plan.compared[source] && is_constant_jump(self.code, self.blocks, source);
             targets.first().copied().filter(|_| is_constant && targets.len() == 1)
         };
-        let fits = |block: &usize| !self.plan.root[*block] && !self.flow.blocks[*block].outside;
+        let fits = |block: &usize| !self.plan.root[*block] && !self.is_left_out(*block);
         let is_warm = |block: &usize| !self.cold[*block];
         match self.blocks.list[source].exit {
             Exit::FallThrough => next.filter(fits),
@@ -358,6 +359,12 @@ impl Builder<'_> {
             .filter(fits),
             Exit::Suspend | Exit::Custom | Exit::Finish | Exit::Leave => None,
         }
+    }
+
+    /// Whether the plan knows no ways out of a block (G5).
+    fn is_left_out(&self, block: usize) -> bool {
+        let row = &self.flow.blocks[block];
+        row.outside || !row.reached
     }
 
     /// Gives back what was charged for instructions that do not follow after all.

@@ -122,8 +122,17 @@ impl Builder<'_> {
 
     /// Leaves instead of going on to a cold block, or to one outside of the region.
     fn skip(&mut self, block: usize) -> Edge {
-        let reason = if self.flow.blocks[block].outside { LeaveReason::Outside } else { LeaveReason::Revert };
-        self.leave_block(reason, self.blocks.list[block].pc)
+        self.leave_block(self.reason_to_skip(block), self.blocks.list[block].pc)
+    }
+
+    fn reason_to_skip(&self, block: usize) -> LeaveReason {
+        if self.flow.blocks[block].outside { LeaveReason::Outside } else { LeaveReason::Revert }
+    }
+
+    /// The same where there is no other way.
+    fn skip_certainly(&mut self, block: usize) -> Terminator {
+        let reason = self.reason_to_skip(block);
+        Terminator::Leave(self.leave(reason, self.blocks.list[block].pc))
     }
 
     fn jump(&mut self, source: usize, pc: u32) -> Terminator {
@@ -200,6 +209,9 @@ impl Builder<'_> {
             if constant.is_zero() {
                 return self.not_taken(source, pc);
             }
+            if let Some(block) = self.known_target(target).filter(|block| self.cold[*block] && self.has_way(source, *block)) {
+                return self.skip_certainly(block);
+            }
             return self.jump_to(source, pc, target, before, 2);
         }
         let zero = self.define(Inst::Pure(PureOp::IsZero, vec![word]));
@@ -221,8 +233,9 @@ impl Builder<'_> {
         if source + 1 == self.blocks.list.len() {
             return Terminator::Leave(self.leave(LeaveReason::Uncompiled, pc + 1));
         }
-        if self.flow.blocks[source + 1].outside {
-            return Terminator::Leave(self.leave(LeaveReason::Outside, self.blocks.list[source + 1].pc));
+        // The plan knows no way from a JUMPI to a cold block (G5).
+        if self.cold[source + 1] {
+            return self.skip_certainly(source + 1);
         }
         Terminator::Jump(self.edge(source + 1))
     }

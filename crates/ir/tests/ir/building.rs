@@ -232,6 +232,41 @@ fn g5_what_lies_outside_of_a_region_is_not_built() {
     }
 }
 
+/// Behind a block that certainly underflows, or overflows, nothing is reached, and the plan knows no way from there: sections that went on
+/// never came to an end.
+#[test]
+fn g5_what_is_never_reached_is_not_built() {
+    let overflow = "CALLER\n".repeat(1025);
+    for end in ["POP\n", &overflow] {
+        for back in ["PUSH2 @bad\nJUMP\n", "PUSH1 0x01\nPUSH2 @bad\nJUMPI\n", "CALLVALUE\nPUSH2 @bad\nJUMPI\n"] {
+            let code = crate::assembler::assemble(&format!(
+                "PUSH2 @loop\nJUMP\nbad:\nJUMPDEST\n{end}unreached:\nJUMPDEST\nloop:\nJUMPDEST\n{back}"
+            ));
+            for force_leaves in [false, true] {
+                let given = Given { code: code.clone(), fork: Fork::Osaka, call_data: vec![], gas: 100_000 };
+                check_building(&given, &Config { force_leaves, ..config(Fork::Osaka) }, 0);
+            }
+        }
+    }
+}
+
+/// A JUMPI that certainly jumps, or certainly does not, into a block that reverts: the plan has no such way, and another one into it.
+#[test]
+fn g5_a_cold_block_behind_a_certain_jumpi_is_not_built() {
+    for (certain, other) in [("PUSH1 0x01\nPUSH2 @cold\nJUMPI\nSTOP\n", ""), ("PUSH1 0x00\nPUSH2 @work\nJUMPI\n", "JUMPDEST\n")] {
+        let code = crate::assembler::assemble(&format!(
+            "CALLDATASIZE\nPUSH2 @certain\nJUMPI\n\
+             work:\nJUMPDEST\nPUSH1 0x00\nPUSH1 0x00\nSSTORE\n\
+             cold:\nJUMPDEST\nPUSH1 0x00\nPUSH1 0x00\nREVERT\n\
+             certain:\nJUMPDEST\n{certain}{other}PUSH1 0x00\nPUSH1 0x00\nREVERT\n"
+        ));
+        for call_data in [vec![], vec![1]] {
+            let given = Given { code: code.clone(), fork: Fork::Osaka, call_data, gas: 100_000 };
+            check_building(&given, &config(Fork::Osaka), 0);
+        }
+    }
+}
+
 /// A function that is called from two stack heights, and entered from outside with the return address of one and the height of
 /// the other: what lies behind the return must not believe the height that the analysis saw there.
 #[test]

@@ -28,8 +28,8 @@ const PRESERVE_NONE: u32 = 21;
 /// Weights of ways that are rarely taken, and of others.
 const RARE: u64 = 1;
 const OFTEN: u64 = 1 << 28;
-/// How often a likely part counts as entered. LLVM moves blocks that run less than once then to [`RARE_SECTION`]'s neighbour, `.text.split`:
-/// what lies behind a rare way, loops around it or not, and no block that is reached by a few even branches.
+/// How often a likely part counts as entered. LLVM moves blocks that run less than once then to `.text.split`: what lies behind a rare way,
+/// a loop around it or not, and what lies behind sixteen even branches in a row.
 const LIKELY_ENTRIES: u64 = 1 << 16;
 /// Where parts lie of which no block is likely to run.
 const RARE_SECTION: &str = ".text.unlikely";
