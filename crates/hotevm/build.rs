@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Sources that decide what code is generated.
-const SOURCES: [&str; 4] = ["../ir/src", "../llvm/src", "../abi/src", "../code/src/link.rs"];
+const SOURCES: [&str; 5] = ["../ir/src", "../llvm/src", "../abi/src", "../code/src/link.rs", "../code/src/merge.rs"];
 
 fn main() -> io::Result<()> {
     let mut files = Vec::new();

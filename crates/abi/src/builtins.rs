@@ -19,15 +19,18 @@ pub type HostFn = unsafe extern "C" fn(frame: *mut NativeFrame, top: *mut U256, 
 /// Greatest pc that [`place`] holds.
 pub const PLACE_PC_MAX: u32 = 0xffff;
 
-/// What a host instruction is told: its opcode, its pc, and the static gas of the section behind it, which it charges when it
-/// goes on.
+/// Greatest gas that [`place`] holds.
+pub const PLACE_GAS_MAX: u32 = 0xffff;
+
+/// What a host instruction is told: its pc, the static gas of the section behind it, which it charges when it goes on, and its opcode, where
+/// the builtin is not for one opcode alone. Without an opcode it fits 32 bits, which x86-64 takes half the bytes for.
 pub const fn place(opcode: u8, pc: u32, gas_behind: u32) -> u64 {
-    (gas_behind as u64) << 24 | ((pc & PLACE_PC_MAX) as u64) << 8 | opcode as u64
+    (opcode as u64) << 32 | ((gas_behind & PLACE_GAS_MAX) as u64) << 16 | (pc & PLACE_PC_MAX) as u64
 }
 
 /// Opcode, pc and gas out of what [`place`] made.
 pub const fn place_parts(place: u64) -> (u8, u32, u32) {
-    (place as u8, (place >> 8) as u32 & PLACE_PC_MAX, (place >> 24) as u32)
+    ((place >> 32) as u8, place as u32 & PLACE_PC_MAX, (place >> 16) as u32 & PLACE_GAS_MAX)
 }
 
 /// How a builtin is called.

@@ -6,7 +6,8 @@
 //! R1  The frame lives on the host's stack for one native run and never moves while it lasts.
 //! R2  `gas` is exact at every exit and at every builtin call, but for what the leave row gives back.
 //! R3  `memory_base` and `memory_len` are refreshed by every builtin that may grow memory.
-//! R4  Offsets are taken from this type alone ([`FRAME_FIELDS`]); they are part of the ABI hash.
+//! R4  What the entry keeps in `exit` holds while the entry waits for its parts, which is until the native run ends.
+//! R5  Offsets are taken from this type alone ([`FRAME_FIELDS`]); they are part of the ABI hash.
 
 use crate::builtins::BuiltinTable;
 use alloy_primitives::U256;
@@ -87,6 +88,10 @@ native_frame! {
     top: *mut U256,
     /// At a leave: the row.
     site: u32,
+    /// Where stubs return from the entry itself (x86-64): the entry's frame pointer, an address in it, its stack pointer.
+    exit: [usize; 3],
+    /// The status to return with there.
+    ended: u32,
     /// The host's own state; opaque here.
     host: *mut c_void,
     /// Operands and result of builtins that do not work on the stack.

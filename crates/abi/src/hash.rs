@@ -12,7 +12,7 @@ use alloy_primitives::{B256, U256, keccak256};
 use core::fmt::Write as _;
 
 /// Raised when the meaning of the contract changes while its layout does not.
-const ABI_VERSION: u32 = 1;
+const ABI_VERSION: u32 = 2;
 
 /// Hash over everything that generated code takes for granted of its host.
 pub fn abi_hash() -> B256 {

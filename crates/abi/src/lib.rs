@@ -20,7 +20,9 @@ pub use artifact::{
     Acceptance, Artifact, ArtifactKey, CompilerFingerprint, DIGEST_OFFSET, DecodeError, FORMAT_VERSION, HEADER_LEN,
     ManifestHeader, Refusal, Tier, peek_key,
 };
-pub use builtins::{BuiltinKind, BuiltinRow, BuiltinTable, GrowFn, HostFn, PLACE_PC_MAX, ScratchFn, place, place_parts};
+pub use builtins::{
+    BuiltinKind, BuiltinRow, BuiltinTable, GrowFn, HostFn, PLACE_GAS_MAX, PLACE_PC_MAX, ScratchFn, place, place_parts,
+};
 pub use cpu::{AARCH64_BASE_FEATURES, AARCH64_FEATURES, X86_64_BASE_FEATURES, X86_64_FEATURES};
 pub use frame::{FRAME_FIELDS, NativeFn, NativeFrame, Status};
 pub use hash::abi_hash;

@@ -8,7 +8,7 @@
 //! E2  No symbol is undefined, common or thread-local, used or not; a relocation names a symbol of a kept section.
 //! E3  A relocation's place and a symbol's value lie inside their sections.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use object::{
     LittleEndian,
@@ -33,7 +33,7 @@ const ENDIAN: LittleEndian = LittleEndian;
 /// Sections without memory of their own that say nothing which linking would need.
 const PASSED_OVER: [&str; 7] = ["", ".strtab", ".shstrtab", ".symtab", ".note.GNU-stack", ".comment", ".llvm_addrsig"];
 
-/// Linkers may merge equal constants and strings; here they are kept as they are.
+/// Linkers may merge equal constants (`merge`) and strings, which are kept as they are.
 const MERGING: SectionFlags = SectionFlags(elf::SHF_MERGE.0 | elf::SHF_STRINGS.0);
 
 /// What a kept section holds.
@@ -72,7 +72,9 @@ pub(crate) struct Relocation {
 pub(crate) struct Section<'data> {
     pub name: String,
     pub content: Content,
-    pub bytes: &'data [u8],
+    pub bytes: Cow<'data, [u8]>,
+    /// Bytes of each of its constants, if equal ones may be stored once.
+    pub constant_len: Option<usize>,
     pub alignment: usize,
     pub relocations: Vec<Relocation>,
 }
@@ -153,8 +155,10 @@ fn keep<'data>(
     if !alignment.is_power_of_two() || alignment > PAGE_ALIGNMENT {
         return Err(LinkError::SectionAlignment { name, alignment });
     }
-    let bytes = section.data(ENDIAN, data)?;
-    Ok(Some(Section { name, content, bytes, alignment, relocations: Vec::new() }))
+    let bytes = Cow::Borrowed(section.data(ENDIAN, data)?);
+    let constant_len =
+        usize::try_from(section.sh_entsize(ENDIAN)).ok().filter(|len| *len != 0 && flags.0 & MERGING.0 == elf::SHF_MERGE.0);
+    Ok(Some(Section { name, content, bytes, constant_len, alignment, relocations: Vec::new() }))
 }
 
 /// Checks every symbol (E2) and finds the entry function.

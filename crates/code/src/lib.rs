@@ -25,6 +25,7 @@ mod layout;
 mod library;
 mod link;
 mod memory;
+mod merge;
 mod pages;
 mod perf_map;
 mod relocate;

@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::{
     elf::{self, Content, Object},
     image::{Image, PAGE_ALIGNMENT, Placed},
-    relocate,
+    merge, relocate,
 };
 
 /// The largest image that is linked, in bytes.
@@ -24,7 +24,7 @@ pub const IMAGE_LEN_MAX: usize = 64 << 20;
 const DATA_ALIGNMENT: usize = 64;
 
 /// How far before the image a target may seem to lie (L3): a 32-bit distance followed by at most an 8-byte immediate.
-const TARGET_SLACK: i64 = 16;
+pub(crate) const TARGET_SLACK: i64 = 16;
 
 /// Why an object was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -152,7 +152,8 @@ impl From<object::read::Error> for LinkError {
 
 /// Links an object into an image whose entry is the function `entry_symbol`.
 pub fn link(object_bytes: &[u8], entry_symbol: &str) -> Result<Image, LinkError> {
-    let object = elf::parse(object_bytes, entry_symbol)?;
+    let mut object = elf::parse(object_bytes, entry_symbol)?;
+    merge::merge(&mut object);
     let plan = place(&object)?;
     let mut bytes = copy(&object, &plan);
     let by_page = relocate_all(&object, &plan, &mut bytes)?;
@@ -218,7 +219,7 @@ fn copy(object: &Object<'_>, plan: &Plan) -> Vec<u8> {
     bytes.resize(plan.len, 0);
     for (section, &offset) in object.sections.iter().zip(&plan.offsets) {
         if let Some(place) = bytes.get_mut(offset..offset + section.bytes.len()) {
-            place.copy_from_slice(section.bytes);
+            place.copy_from_slice(&section.bytes);
         }
     }
     bytes

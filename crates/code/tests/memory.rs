@@ -15,7 +15,7 @@ use hotevm_code::{CodeMemory, Image, Machine, MemoryError, PerfMap, layout_text}
 use hotevm_code::{Executable, link};
 use made::run::host_image;
 #[cfg(target_arch = "x86_64")]
-use made::{ENTRY, TABLE, jump_object, run::call, table_object};
+use made::{ENTRY, TABLE, constants_object, jump_object, run::call, table_object};
 
 const LIMIT_BYTES: usize = 1 << 20;
 
@@ -29,6 +29,16 @@ fn linked_code_runs() {
     }
     let jumps = memory.load(&link(&jump_object().bytes(), ENTRY).unwrap()).unwrap();
     assert_eq!((call(&jumps, 0), call(&jumps, 1)), (17, 33));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn code_reads_constants_that_were_merged() {
+    let memory = CodeMemory::new(LIMIT_BYTES);
+    for constants in [[7, 9, 7], [7, 7, 7], [7, 7, 9], [9, 7, 7], [7, 8, 9]] {
+        let code = memory.load(&link(&constants_object(constants, 8, -4), ENTRY).unwrap()).unwrap();
+        assert_eq!(call(&code, 0), constants.iter().sum::<u64>(), "{constants:?}");
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -7,7 +7,7 @@
 mod made;
 
 use hotevm_code::{Image, ImageError, LinkError, Machine, layout_text, link};
-use made::{ENTRY, Made, TABLE, TABLE_CODE, jump_object, table_object};
+use made::{ENTRY, Made, TABLE, TABLE_CODE, constants_object, jump_object, table_object};
 use object::{
     Architecture, SectionKind, SymbolKind, elf,
     write::{SymbolId, SymbolSection},
@@ -77,6 +77,27 @@ fn l4_text_that_rarely_runs_lies_behind_all_other() {
     let text: Vec<_> =
         image.sections.iter().map(|section| section.name.as_str()).take_while(|name| name.starts_with(".text")).collect();
     assert_eq!(text, [".text", ".text.helper", ".text.part1", ".text.split.entry", ".text.unlikely"]);
+}
+
+fn constants_len(object: &[u8]) -> usize {
+    let image = link(object, ENTRY).unwrap();
+    check_laws(&image);
+    image.sections.iter().find(|section| section.name == ".rodata.cst8").unwrap().len
+}
+
+#[test]
+fn g1_equal_constants_are_stored_once() {
+    assert_eq!(constants_len(&constants_object([7, 9, 7], 8, -4)), 16);
+    assert_eq!(constants_len(&constants_object([7, 7, 7], 8, -4)), 8);
+    assert_eq!(constants_len(&constants_object([7, 8, 9], 8, -4)), 24);
+    assert_eq!(constants_len(&constants_object([7, 9, 7], 0, -4)), 24, "no length, nothing to merge");
+}
+
+#[test]
+fn g2_constants_that_are_not_named_one_by_one_stay() {
+    assert_eq!(constants_len(&constants_object([7, 9, 7], 16, -4)), 24, "no whole number of them");
+    assert_eq!(constants_len(&constants_object([7, 7, 7], 24, -4)), 24, "a symbol inside of one");
+    assert_eq!(constants_len(&constants_object([7, 9, 7], 8, 4)), 24, "a relocation that points behind its symbol");
 }
 
 #[test]

@@ -84,6 +84,8 @@ fn take<CTX: Host>(host: &mut HostState<'_, CTX>, leave_mask: u64) -> NativeFram
         leave_mask,
         top: stack_base.wrapping_add(height),
         site: 0,
+        exit: [0; 3],
+        ended: 0,
         host: std::ptr::null_mut(),
         scratch: [U256::ZERO; 3],
         address: input.target_address.into_word().into(),

@@ -67,7 +67,7 @@ pub fn compile(
     let context = Context::create();
     let diagnostics = Diagnostics::listen(&context);
     let module = context.create_module("hotevm");
-    let lowered = lower::lower(&context, &module, function, limits, target.has_upper_halves())?;
+    let lowered = lower::lower(&context, &module, function, limits, target.abilities())?;
     module.set_triple(&machine.get_triple());
     module.set_data_layout(&machine.get_target_data().get_data_layout());
     let mut dumps = vec![];

@@ -5,7 +5,8 @@
 //!
 //! Z1  Every part has the signature of [`hotevm_abi::NativeFn`] and keeps no register for its caller; the entry, which has the
 //!     convention of the host, calls part 0, and parts enter each other by tail calls with the number of a root block.
-//! Z2  Gas, memory base and length, and builtin pointers are read from the frame where they are needed, never kept.
+//! Z2  Gas, memory length and builtin pointers are read from the frame where they are needed, never kept. The base of memory is kept
+//!     within a tree, up to what may move it: growth, and whatever the host executes.
 //! Z3  A leave is a site number and stores; the site's row says the rest. All leaves of a part share one exit.
 //! Z4  Frame, stack, memory and call data are told apart by alias metadata.
 
@@ -20,7 +21,7 @@ mod stubs;
 mod symbols;
 mod vector;
 
-use crate::{compile::CompileError, parts};
+use crate::{compile::CompileError, parts, target::Abilities};
 use alloy_primitives::U256;
 use hotevm_abi::{EntryPoint, LeaveRow, Status};
 use hotevm_ir::{
@@ -51,7 +52,7 @@ pub(crate) fn lower<'ctx>(
     module: &Module<'ctx>,
     function: &Function,
     limits: &Limits,
-    has_upper_halves: bool,
+    abilities: Abilities,
 ) -> Result<Lowered> {
     let parts = parts::parts(function, limits.part_instructions_max);
     let symbols = Symbols::declare(context, module, &parts, function)?;
@@ -65,12 +66,13 @@ pub(crate) fn lower<'ctx>(
         symbols,
         parts,
         stubs: HashMap::new(),
-        has_upper_halves,
+        abilities,
         values: vec![None; function.values.len()],
         narrow: vec![None; function.values.len()],
         moved: moved::moved(function, |value| constants[value.index()].is_some_and(narrow::is_narrow)),
         constants,
         part: None,
+        memory_base: None,
         tops: HashMap::new(),
         leaves: vec![],
     };
@@ -137,10 +139,9 @@ struct Lower<'ctx, 'a> {
     limits: &'a Limits,
     symbols: Symbols<'ctx>,
     parts: Vec<usize>,
-    /// The stubs in front of host builtins, by offset in the builtin table.
-    stubs: HashMap<usize, FunctionValue<'ctx>>,
-    /// Whether builtins want the upper halves of vector registers cleared.
-    has_upper_halves: bool,
+    /// The stubs in front of host builtins, by offset in the builtin table, and whether they only come back to go on (Y4).
+    stubs: HashMap<(usize, bool), FunctionValue<'ctx>>,
+    abilities: Abilities,
     values: Vec<Option<BasicValueEnum<'ctx>>>,
     /// Values that are numbers or narrow words.
     narrow: Vec<Option<narrow::Narrow<'ctx>>>,
@@ -149,6 +150,8 @@ struct Lower<'ctx, 'a> {
     /// Words that are only moved and masked: they are vectors of limbs.
     moved: Vec<bool>,
     part: Option<Part<'ctx>>,
+    /// The base of memory, where it was read and nothing moved it since (Z2).
+    memory_base: Option<PointerValue<'ctx>>,
     /// Root and stack top of the tree that a block belongs to.
     tops: HashMap<usize, (usize, PointerValue<'ctx>)>,
     leaves: Vec<LeaveRow>,
@@ -190,7 +193,7 @@ impl<'ctx> Lower<'ctx, '_> {
 
     fn part(&mut self, number: usize) -> Result<()> {
         let function = self.symbols.parts[number];
-        let frame = function.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?.into_pointer_value();
+        let frame = function.get_nth_param(symbols::PART_FRAME).ok_or_else(|| self.defect("no frame"))?.into_pointer_value();
         let entry = self.context.append_basic_block(function, "enter");
         let own: Vec<usize> = (0..self.function.blocks.len()).filter(|block| self.parts[*block] == number).collect();
         let mut part = Part {
@@ -241,8 +244,8 @@ impl<'ctx> Lower<'ctx, '_> {
     fn enter(&mut self, entry: BasicBlock<'ctx>, own: &[usize]) -> Result<()> {
         let function = self.part_state()?.function;
         let number = self.part_state()?.number;
-        let top = function.get_nth_param(1).ok_or_else(|| self.defect("no top"))?.into_pointer_value();
-        let wanted = function.get_nth_param(2).ok_or_else(|| self.defect("no entry"))?.into_int_value();
+        let top = function.get_nth_param(symbols::PART_TOP).ok_or_else(|| self.defect("no top"))?.into_pointer_value();
+        let wanted = function.get_nth_param(symbols::PART_NUMBER).ok_or_else(|| self.defect("no entry"))?.into_int_value();
         let mut cases = vec![];
         let entered: Vec<usize> = own.iter().copied().filter(|block| self.is_entered(*block, number)).collect();
         for block in &entered {
@@ -308,12 +311,14 @@ impl<'ctx> Lower<'ctx, '_> {
     /// Lowers a root and the blocks that hang on it, a block after the one it goes on from.
     fn tree(&mut self, root: usize) -> Result<()> {
         let top = self.part_state()?.roots[&root].top.as_basic_value().into_pointer_value();
-        let mut work = vec![root];
-        while let Some(block) = work.pop() {
+        let mut work = vec![(root, None)];
+        while let Some((block, memory_base)) = work.pop() {
             self.tops.insert(block, (root, top));
+            self.memory_base = memory_base;
             self.block(block)?;
             let edges = self.function.blocks[block].end.iter().flat_map(|end| end.edges());
-            work.extend(edges.map(|edge| edge.block.index()).filter(|next| self.function.blocks[*next].root.is_none()));
+            let next = edges.map(|edge| edge.block.index()).filter(|next| self.function.blocks[*next].root.is_none());
+            work.extend(next.map(|next| (next, self.memory_base)));
         }
         Ok(())
     }

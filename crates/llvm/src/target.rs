@@ -50,6 +50,27 @@ pub struct Target {
     needs: Vec<String>,
 }
 
+/// What code for a target may count on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Abilities {
+    /// Whether the upper halves of vector registers have to be cleared before code is called that knows only the lower ones.
+    pub(crate) has_upper_halves: bool,
+    pub(crate) shuffle: Shuffle,
+    /// Whether a stub can return from the entry itself (`lower/stubs`, Y4).
+    pub(crate) exits: bool,
+}
+
+/// The instructions by which the 32 bytes of a word are put into another order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shuffle {
+    /// One for all of them.
+    Bytes,
+    /// One for the bytes of each half, and one for the halves.
+    BytesOfHalves,
+    /// Whatever LLVM finds.
+    Any,
+}
+
 static INITIALISED: Once = Once::new();
 
 fn initialise() {
@@ -126,9 +147,17 @@ impl Target {
         format!("{} {} {}", self.triple, self.cpu, self.features)
     }
 
-    /// Whether the upper halves of vector registers have to be cleared before code is called that knows only the lower ones.
-    pub(crate) fn has_upper_halves(&self) -> bool {
-        self.needs.iter().any(|feature| feature == "avx")
+    /// What code may count on.
+    pub(crate) fn abilities(&self) -> Abilities {
+        let has = |name: &str| self.needs.iter().any(|feature| feature == name);
+        let shuffle = match () {
+            () if has("avx512vbmi") && has("avx512vl") => Shuffle::Bytes,
+            () if has("avx2") => Shuffle::BytesOfHalves,
+            () => Shuffle::Any,
+        };
+        // LLVM has this for x86-64, and leaves it out for aarch64 without a word.
+        let exits = self.triple.starts_with("x86_64");
+        Abilities { has_upper_halves: has("avx"), shuffle, exits }
     }
 
     /// CPU features that code for this target may use, by LLVM's names, beyond what every CPU of the architecture has.

@@ -219,7 +219,7 @@ fn split_code_links_on_both_machines() {
     check_output(&emit(&code, &config, &x86_64("x86-64-v2"), Optimisation::Full), &code, Machine::X86_64);
     let output = emit(&code, &config, &aarch64(), Optimisation::Full);
     check_output(&output, &code, Machine::Aarch64);
-    // Each part names its entries in a table, which aarch64 reaches by page.
+    // Parts lie in sections of their own and go on in each other.
     let image = hotevm_code::link(&output.object, ENTRY_SYMBOL).expect("checked above");
     assert!(image.sections.iter().map(|section| section.relocations).sum::<usize>() > 0);
 }
@@ -372,6 +372,24 @@ fn functions_promise_nothing_of_their_pointers() {
             }
         }
     }
+}
+
+/// Y4: where it can, what goes on as a rule returns from the entry otherwise; what ends the frame comes back to its part.
+#[test]
+fn y4_only_what_ends_the_frame_gives_a_status_to_its_part() {
+    let config = config(false);
+    let function = function(&every_opcode(), &config);
+    let calls = |target: &Target| {
+        let output = hotevm_llvm::compile(&function, target, Optimisation::Full, &config.limits, true, true).expect("compiles");
+        let (_, text) = output.dumps.iter().find(|(name, _)| name == "40-raw.ll").expect("a dump");
+        let text = String::from_utf8_lossy(text).into_owned();
+        let parts: Vec<&str> = text.split("\ndefine ").filter(|body| body.starts_with("internal preserve_nonecc")).collect();
+        ["call void @go_sload(", "call i32 @host_sload(", "call i32 @host_stop("]
+            .map(|call| parts.iter().any(|part| part.contains(call)))
+    };
+    assert_eq!(calls(&x86_64("x86-64-v2")), [true, false, true]);
+    assert_eq!(calls(&x86_64("x86-64-v4")), [true, false, true]);
+    assert_eq!(calls(&aarch64()), [false, true, true]);
 }
 
 #[test]

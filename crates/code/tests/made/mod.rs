@@ -121,3 +121,34 @@ pub fn jump_object() -> Made {
     made.relocate(jumps, 4, elf::R_X86_64_PC32, text_symbol, 22 + 4);
     made
 }
+
+/// `entry()`: the sum of three constants of eight bytes, each named by a symbol of its own; `addend` is that of the last relocation.
+pub fn constants_object(constants: [u64; 3], constant_len: u64, addend: i64) -> Vec<u8> {
+    let code = [0x48, 0x8b, 0x05, 0, 0, 0, 0, 0x48, 0x03, 0x05, 0, 0, 0, 0, 0x48, 0x03, 0x05, 0, 0, 0, 0, 0xc3];
+    let mut made = Made::new(Architecture::X86_64, &code);
+    let text = made.text;
+    let bytes: Vec<u8> = constants.iter().flat_map(|constant| constant.to_le_bytes()).collect();
+    let section = made.section(".rodata.cst8", SectionKind::ReadOnlyData, &bytes, 8);
+    made.flags(section, elf::SHT_PROGBITS, elf::SHF_ALLOC | elf::SHF_MERGE);
+    for (index, addend) in [-4, -4, addend].into_iter().enumerate() {
+        let name = format!(".LCPI0_{index}");
+        let symbol = made.symbol(&name, SymbolSection::Section(section), SymbolKind::Data, 8 * index as u64);
+        made.relocate(text, 3 + 7 * index as u64, elf::R_X86_64_PC32, symbol, addend);
+    }
+    let mut object = made.bytes();
+    set_constant_len(&mut object, constant_len);
+    object
+}
+
+/// Says how long the constants of the sections are that may be merged, which the writer of objects cannot.
+fn set_constant_len(object: &mut [u8], len: u64) {
+    let number = |object: &[u8], at: usize, bytes: usize| {
+        object[at..at + bytes].iter().rev().fold(0_usize, |number, byte| number << 8 | usize::from(*byte))
+    };
+    let (table, count) = (number(object, 0x28, 8), number(object, 0x3c, 2));
+    for header in (0..count).map(|index| table + 64 * index) {
+        if number(object, header + 8, 8) as u64 & elf::SHF_MERGE.0 != 0 {
+            object[header + 0x38..header + 0x40].copy_from_slice(&len.to_le_bytes());
+        }
+    }
+}

@@ -137,7 +137,14 @@ impl Builder<'_> {
         if self.path.narrow.len() >= self.config.limits.path_addresses_max as usize {
             self.path.narrow.clear();
         }
-        let number = self.define(Inst::Narrow(word, leave));
+        // A sum is below 2^32 where the word is that it counts from, but for sums that wrap.
+        let (base, bytes) = self.definitions.sum(word);
+        let number = self.define(Inst::Narrow(base, leave));
+        let number = self.note_number(base, number);
+        if bytes == 0 {
+            return number;
+        }
+        let number = self.define(Inst::Offset(number, bytes));
         self.note_number(word, number)
     }
 
@@ -182,10 +189,9 @@ impl Builder<'_> {
         self.path.synced_at(instruction.pc + 1);
     }
 
-    /// Values other than constants are read from home again rather than kept over a call.
+    /// Values are read from home again rather than kept over a call, but for constants and checked addresses, which take one register.
     fn forget(&mut self) {
-        let definitions = &self.definitions;
-        self.path.slots.retain(|_, slot| definitions.constant(slot.value).is_some());
-        self.path.narrow.clear();
+        let (definitions, narrow) = (&self.definitions, &self.path.narrow);
+        self.path.slots.retain(|_, slot| definitions.constant(slot.value).is_some() || narrow.contains_key(&slot.value));
     }
 }

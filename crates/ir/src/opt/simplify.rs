@@ -78,6 +78,18 @@ impl Definitions {
         None
     }
 
+    /// The word that a word was computed from by adding constants, and their sum, which is less than 2^31.
+    pub fn sum(&self, word: Value) -> (Value, u32) {
+        let (mut word, mut bytes) = (word, 0_u32);
+        for _ in 0..SUMS_MAX {
+            let Some(Definition::Sum(other, constant)) = self.get(word) else { break };
+            let more = u32::try_from(*constant).ok().and_then(|constant| constant.checked_add(bytes));
+            let Some(sum) = more.filter(|sum| *sum < 1 << 31) else { break };
+            (word, bytes) = (*other, sum);
+        }
+        (word, bytes)
+    }
+
     fn get(&self, value: Value) -> Option<&Definition> {
         self.0.get(value.index()).and_then(Option::as_ref)
     }

@@ -3,7 +3,10 @@
 //! in   edges between blocks of the SSA form
 //! out  branches within a part, tail calls between parts
 
-use super::{Lower, Result};
+use super::{
+    Lower, Result,
+    symbols::{PART_FRAME, PART_NUMBER, PART_TOP},
+};
 use hotevm_abi::{NativeFrame, Status};
 use hotevm_ir::function::{Edge, LeaveId, Value};
 use inkwell::{
@@ -135,9 +138,9 @@ impl<'ctx> Lower<'ctx, '_> {
     /// Defines the dispatch: a switch over jump destinations, each guarded by the stack height its root relies on.
     pub(super) fn dispatch(&mut self) -> Result<()> {
         let dispatch = self.symbols.dispatch;
-        let frame = dispatch.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?.into_pointer_value();
-        let top = dispatch.get_nth_param(1).ok_or_else(|| self.defect("no top"))?.into_pointer_value();
-        let pc = dispatch.get_nth_param(2).ok_or_else(|| self.defect("no pc"))?.into_int_value();
+        let frame = dispatch.get_nth_param(PART_FRAME).ok_or_else(|| self.defect("no frame"))?.into_pointer_value();
+        let top = dispatch.get_nth_param(PART_TOP).ok_or_else(|| self.defect("no top"))?.into_pointer_value();
+        let pc = dispatch.get_nth_param(PART_NUMBER).ok_or_else(|| self.defect("no pc"))?.into_int_value();
         if let Some(part) = &mut self.part {
             part.frame = frame;
         }

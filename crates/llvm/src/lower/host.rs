@@ -4,12 +4,12 @@
 //! out  calls through the builtin table; one exit per part that all leaves share
 
 use super::{Lower, Result, symbols};
-use hotevm_abi::{LeaveRow, NativeFrame, PLACE_PC_MAX, Status};
+use hotevm_abi::{LeaveRow, NativeFrame, PLACE_GAS_MAX, PLACE_PC_MAX, Status};
 use hotevm_ir::function::{Edge, HostCall, Inst, Leave, LeaveId, Value, Via};
 use inkwell::{
     IntPredicate,
     basic_block::BasicBlock,
-    values::{FunctionValue, IntValue, PhiValue, PointerValue},
+    values::{BasicValueEnum, FunctionValue, IntValue, PhiValue, PointerValue},
 };
 use std::mem::offset_of;
 
@@ -26,24 +26,40 @@ pub(super) struct RootExit<'ctx> {
 }
 
 impl<'ctx> Lower<'ctx, '_> {
-    /// Calls the builtin for an opcode; its status.
-    pub(super) fn host_call(&mut self, call: &HostCall, gas_behind: u32, top: PointerValue<'ctx>) -> Result<IntValue<'ctx>> {
+    /// Calls the builtin for an opcode; its status, unless it only comes back to go on.
+    fn host_call_of(
+        &mut self,
+        call: &HostCall,
+        gas_behind: u32,
+        exits: bool,
+        top: PointerValue<'ctx>,
+    ) -> Result<Option<BasicValueEnum<'ctx>>> {
         let row = match call.via {
             Via::Builtin => symbols::row_of_opcode(call.opcode)?,
             Via::Table => symbols::row("table_call")?,
             Via::Step => symbols::row("step")?,
         };
-        let place = self.symbols.i64.const_int(hotevm_abi::place(call.opcode, call.pc, gas_behind), false);
+        let opcode = if call.via == Via::Builtin { 0 } else { call.opcode };
+        let place = self.symbols.i64.const_int(hotevm_abi::place(opcode, call.pc, gas_behind), false);
         let height = self.moved_top(top, call.top)?;
-        let stub = self.host_stub(row)?;
+        let stub = self.host_stub(row, exits)?;
         let result = self.builder.build_call(stub, &[self.frame()?.into(), height.into(), place.into()], "status")?;
-        Ok(result.try_as_basic_value().basic().ok_or_else(|| self.defect("no status"))?.into_int_value())
+        self.memory_base = None;
+        Ok(result.try_as_basic_value().basic())
+    }
+
+    /// Calls the builtin for an opcode; its status.
+    pub(super) fn host_call(&mut self, call: &HostCall, gas_behind: u32, top: PointerValue<'ctx>) -> Result<IntValue<'ctx>> {
+        let status = self.host_call_of(call, gas_behind, false, top)?;
+        Ok(status.ok_or_else(|| self.defect("no status"))?.into_int_value())
     }
 
     /// A host instruction that goes on, as a rule.
     pub(super) fn host(&mut self, call: &HostCall, gas_behind: u32, top: PointerValue<'ctx>) -> Result<()> {
-        let status = self.host_call(call, gas_behind, top)?;
-        self.return_unless_zero(status)
+        match self.host_call_of(call, gas_behind, self.abilities.exits, top)? {
+            Some(status) => self.return_unless_zero(status.into_int_value()),
+            None => Ok(()),
+        }
     }
 
     /// Returns to the host with any status but `Continue`.
@@ -68,6 +84,7 @@ impl<'ctx> Lower<'ctx, '_> {
         let leave = &self.function.leaves[leave.index()];
         let is_data = leave.stores.iter().all(|(_, value)| self.constants[value.index()].is_some());
         let fits = call.via != Via::Step && row.pc == call.pc + 1 && row.pc <= PLACE_PC_MAX && row.gas == 0 && is_data;
+        let fits = fits && *gas <= PLACE_GAS_MAX;
         if !fits {
             return None;
         }
@@ -206,7 +223,7 @@ impl<'ctx> Lower<'ctx, '_> {
 
     /// Goes on in another part for good.
     pub(super) fn tail_call(&self, part: FunctionValue<'ctx>, top: PointerValue<'ctx>, number: IntValue<'ctx>) -> Result<()> {
-        let call = self.builder.build_call(part, &[self.current_frame()?.into(), top.into(), number.into()], "")?;
+        let call = self.builder.build_call(part, &self.symbols.part_args(self.current_frame()?, top, number), "")?;
         call.set_call_convention(self.symbols.part_convention());
         call.set_tail_call_kind(inkwell::values::LLVMTailCallKind::LLVMTailCallKindMustTail);
         let status = call.try_as_basic_value().basic().ok_or_else(|| self.defect("no status"))?;
@@ -214,10 +231,10 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(())
     }
 
-    /// The frame pointer of the function that the builder stands in.
+    /// The frame pointer of the part that the builder stands in.
     fn current_frame(&self) -> Result<PointerValue<'ctx>> {
         let function = self.builder.get_insert_block().and_then(BasicBlock::get_parent);
-        let frame = function.and_then(|function| function.get_nth_param(0));
+        let frame = function.and_then(|function| function.get_nth_param(symbols::PART_FRAME));
         Ok(frame.ok_or_else(|| self.defect("no frame"))?.into_pointer_value())
     }
 }

@@ -306,17 +306,22 @@ impl<'ctx> Lower<'ctx, '_> {
         let branch = self.builder.build_conditional_branch(refused, leave, within)?;
         self.symbols.mark_unlikely(branch);
         self.builder.position_at_end(within);
+        self.memory_base = None;
         Ok(())
     }
 
-    pub(super) fn memory_at(&self, address: Value) -> Result<PointerValue<'ctx>> {
-        let base = self.load_pointer(offset_of!(NativeFrame, memory_base))?;
+    pub(super) fn memory_at(&mut self, address: Value) -> Result<PointerValue<'ctx>> {
+        let base = match self.memory_base {
+            Some(base) => base,
+            None => self.load_pointer(offset_of!(NativeFrame, memory_base))?,
+        };
+        self.memory_base = Some(base);
         let address = self.word(address)?;
         // SAFETY: only an address is computed here; a `Reach` before it vouches for the access.
         Ok(unsafe { self.builder.build_gep(self.symbols.i8, base, &[address], "memory")? })
     }
 
-    fn mload(&self, address: Value) -> Result<IntValue<'ctx>> {
+    fn mload(&mut self, address: Value) -> Result<IntValue<'ctx>> {
         let pointer = self.memory_at(address)?;
         self.load_big_endian(pointer, Region::Memory)
     }
@@ -330,7 +335,7 @@ impl<'ctx> Lower<'ctx, '_> {
         self.swap_bytes(value)
     }
 
-    fn store_memory(&self, address: Value, value: BasicValueEnum<'ctx>) -> Result<()> {
+    fn store_memory(&mut self, address: Value, value: BasicValueEnum<'ctx>) -> Result<()> {
         let pointer = self.memory_at(address)?;
         let access = self.builder.build_store(pointer, value)?;
         let _ = access.set_alignment(1);
@@ -344,10 +349,8 @@ impl<'ctx> Lower<'ctx, '_> {
 
     /// Calls an intrinsic that is overloaded in its first parameter.
     pub(super) fn intrinsic(&self, name: &str, ty: IntType<'ctx>, args: &[IntValue<'ctx>]) -> Result<IntValue<'ctx>> {
-        let intrinsic = inkwell::intrinsics::Intrinsic::find(name).ok_or_else(|| self.defect(name))?;
-        let declaration = intrinsic.get_declaration(self.module, &[ty.as_basic_type_enum()]).ok_or_else(|| self.defect(name))?;
         let args: Vec<_> = args.iter().map(|arg| (*arg).into()).collect();
-        let call = self.builder.build_call(declaration, &args, "intrinsic")?;
-        Ok(call.try_as_basic_value().basic().ok_or_else(|| self.defect(name))?.into_int_value())
+        let result = self.call_intrinsic(&self.builder, name, &[ty.as_basic_type_enum()], &args)?;
+        Ok(result.ok_or_else(|| self.defect(name))?.into_int_value())
     }
 }

@@ -69,7 +69,7 @@ impl<'ctx> Lower<'ctx, '_> {
         for (index, operand) in operands.iter().enumerate() {
             self.store_frame((*operand).into(), offset_of!(NativeFrame, scratch) + 32 * index)?;
         }
-        let stub = self.host_stub(row)?;
+        let stub = self.host_stub(row, false)?;
         self.builder.build_call(stub, &[self.frame()?.into()], "")?;
         Ok(self.load_frame(self.symbols.word.into(), offset_of!(NativeFrame, scratch))?.into_int_value())
     }

@@ -5,37 +5,88 @@
 //!
 //! Y3  Parts leave the upper halves of vector registers as they are; whatever calls the host, and the way back to it, clears them,
 //!     since mixing both kinds of instructions is slow otherwise.
+//! Y4  On x86-64, what rarely ends a frame returns from the entry itself then, as C's `longjmp` does: parts need not look at its status.
+//!     What ends frames as a rule returns by way of its part, so that the processor's own stack of return addresses stays right.
 
 use super::{Lower, Result, symbols};
-use hotevm_abi::BuiltinRow;
-use inkwell::{builder::Builder, module::Linkage, values::FunctionValue};
+use crate::compile::CompileError;
+use hotevm_abi::{BuiltinRow, NativeFrame};
+use inkwell::{
+    IntPredicate,
+    builder::Builder,
+    module::Linkage,
+    types::BasicTypeEnum,
+    values::{BasicMetadataValueEnum, BasicValueEnum, FunctionValue},
+};
+use std::mem::offset_of;
 
 impl<'ctx> Lower<'ctx, '_> {
-    /// The stub of a host builtin.
-    pub(super) fn host_stub(&mut self, row: &'static BuiltinRow) -> Result<FunctionValue<'ctx>> {
-        if let Some(stub) = self.stubs.get(&row.offset) {
+    /// The stub of a host builtin; with `exits`, one that only comes back to go on (Y4).
+    pub(super) fn host_stub(&mut self, row: &'static BuiltinRow, exits: bool) -> Result<FunctionValue<'ctx>> {
+        if let Some(stub) = self.stubs.get(&(row.offset, exits)) {
             return Ok(*stub);
         }
-        let ty = self.symbols.builtin_type(self.context, row.kind);
-        let stub = self.module.add_function(&format!("host_{}", row.name), ty, Some(Linkage::Internal));
+        let builtin = self.symbols.builtin_type(self.context, row.kind);
+        let (name, ty) = if exits {
+            (format!("go_{}", row.name), self.context.void_type().fn_type(&builtin.get_param_types(), false))
+        } else {
+            (format!("host_{}", row.name), builtin)
+        };
+        let stub = self.module.add_function(&name, ty, Some(Linkage::Internal));
         symbols::attributes(self.context, stub);
         symbols::add_attribute(self.context, stub, "noinline");
-        self.define_stub(stub, row)?;
-        self.stubs.insert(row.offset, stub);
+        if exits {
+            self.define_exiting_stub(stub, row)?;
+        } else {
+            self.define_stub(stub, row)?;
+        }
+        self.stubs.insert((row.offset, exits), stub);
         Ok(stub)
+    }
+
+    /// A stub that comes back where its builtin says `Continue`, and returns any other status from the entry (Y4).
+    fn define_exiting_stub(&self, stub: FunctionValue<'ctx>, row: &'static BuiltinRow) -> Result<()> {
+        let builder = self.context.create_builder();
+        let [entered, ended, goes_on] = ["stub", "ended", "on"].map(|name| self.context.append_basic_block(stub, name));
+        builder.position_at_end(entered);
+        let status = self.call_builtin(&builder, stub, row)?.ok_or_else(|| self.defect("no status"))?.into_int_value();
+        let ends = builder.build_int_compare(IntPredicate::NE, status, self.symbols.i32.const_zero(), "ends")?;
+        let branch = builder.build_conditional_branch(ends, ended, goes_on)?;
+        self.symbols.mark_unlikely(branch);
+        builder.position_at_end(goes_on);
+        builder.build_return(None)?;
+
+        builder.position_at_end(ended);
+        let frame = stub.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?.into_pointer_value();
+        let slot = self.symbols.offset(&builder, frame, offset_of!(NativeFrame, ended) as i64)?;
+        builder.build_store(slot, status)?;
+        let exit = self.symbols.offset(&builder, frame, offset_of!(NativeFrame, exit) as i64)?;
+        self.call_intrinsic(&builder, "llvm.eh.sjlj.longjmp", &[], &[exit.into()])?;
+        builder.build_unreachable()?;
+        Ok(())
+    }
+
+    /// Hands the parameters of a stub to its builtin; the status, if it has one.
+    fn call_builtin(
+        &self,
+        builder: &Builder<'ctx>,
+        stub: FunctionValue<'ctx>,
+        row: &'static BuiltinRow,
+    ) -> Result<Option<BasicValueEnum<'ctx>>> {
+        let frame = stub.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?;
+        let target = self.symbols.builtin(builder, frame.into_pointer_value(), row)?;
+        self.clear_upper_halves(builder)?;
+        let args: Vec<_> = stub.get_params().into_iter().map(Into::into).collect();
+        let call = builder.build_indirect_call(self.symbols.builtin_type(self.context, row.kind), target, &args, "")?;
+        call.set_tail_call(true);
+        Ok(call.try_as_basic_value().basic())
     }
 
     /// A stub hands its parameters to its builtin.
     pub(super) fn define_stub(&self, stub: FunctionValue<'ctx>, row: &'static BuiltinRow) -> Result<()> {
         let builder = self.context.create_builder();
         builder.position_at_end(self.context.append_basic_block(stub, "stub"));
-        let frame = stub.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?;
-        let target = self.symbols.builtin(&builder, frame.into_pointer_value(), row)?;
-        self.clear_upper_halves(&builder)?;
-        let args: Vec<_> = stub.get_params().into_iter().map(Into::into).collect();
-        let call = builder.build_indirect_call(self.symbols.builtin_type(self.context, row.kind), target, &args, "")?;
-        call.set_tail_call(true);
-        match call.try_as_basic_value().basic() {
+        match self.call_builtin(&builder, stub, row)? {
             Some(status) => builder.build_return(Some(&status))?,
             None => builder.build_return(None)?,
         };
@@ -47,7 +98,11 @@ impl<'ctx> Lower<'ctx, '_> {
         let builder = self.context.create_builder();
         let entry = self.symbols.entry;
         builder.position_at_end(self.context.append_basic_block(entry, "entry"));
-        let args: Vec<_> = entry.get_params().into_iter().map(Into::into).collect();
+        if self.abilities.exits {
+            self.wait_for_exits(&builder)?;
+        }
+        let [frame, top, number] = entry.get_params()[..] else { return Err(self.defect("entry without parameters")) };
+        let args = self.symbols.part_args(frame.into_pointer_value(), top.into_pointer_value(), number.into_int_value());
         let call = builder.build_call(self.symbols.parts[0], &args, "status")?;
         call.set_call_convention(self.symbols.part_convention());
         let status = call.try_as_basic_value().basic().ok_or_else(|| self.defect("no status"))?;
@@ -56,14 +111,52 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(())
     }
 
+    /// Lets stubs return from the entry (Y4); the builder goes on behind.
+    fn wait_for_exits(&self, builder: &Builder<'ctx>) -> Result<()> {
+        let entry = self.symbols.entry;
+        let frame = entry.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?.into_pointer_value();
+        let exit = offset_of!(NativeFrame, exit) as i64;
+        let store = |index: i64, value: Option<BasicValueEnum<'ctx>>| {
+            let slot = self.symbols.offset(builder, frame, exit + index * size_of::<usize>() as i64)?;
+            builder.build_store(slot, value.ok_or_else(|| self.defect("no pointer"))?)?;
+            Ok::<_, CompileError>(slot)
+        };
+        let pointers = [self.symbols.pointer.into()];
+        let here = self.symbols.i32.const_zero().into();
+        let buffer = store(0, self.call_intrinsic(builder, "llvm.frameaddress", &pointers, &[here])?)?;
+        store(2, self.call_intrinsic(builder, "llvm.stacksave", &pointers, &[])?)?;
+        let came_back = self.call_intrinsic(builder, "llvm.eh.sjlj.setjmp", &[], &[buffer.into()])?;
+        let came_back = came_back.ok_or_else(|| self.defect("no answer"))?.into_int_value();
+
+        let [ended, goes_on] = ["ended", "on"].map(|name| self.context.append_basic_block(entry, name));
+        let is_first = builder.build_int_compare(IntPredicate::EQ, came_back, self.symbols.i32.const_zero(), "first")?;
+        builder.build_conditional_branch(is_first, goes_on, ended)?;
+        builder.position_at_end(ended);
+        let slot = self.symbols.offset(builder, frame, offset_of!(NativeFrame, ended) as i64)?;
+        let status = builder.build_load(self.symbols.i32, slot, "status")?;
+        builder.build_return(Some(&status))?;
+        builder.position_at_end(goes_on);
+        Ok(())
+    }
+
     /// Clears the upper halves where there are any (Y3).
     pub(super) fn clear_upper_halves(&self, builder: &Builder<'ctx>) -> Result<()> {
-        if self.has_upper_halves {
-            let name = "llvm.x86.avx.vzeroupper";
-            let intrinsic = inkwell::intrinsics::Intrinsic::find(name).ok_or_else(|| self.defect(name))?;
-            let declaration = intrinsic.get_declaration(self.module, &[]).ok_or_else(|| self.defect(name))?;
-            builder.build_call(declaration, &[], "")?;
+        if self.abilities.has_upper_halves {
+            self.call_intrinsic(builder, "llvm.x86.avx.vzeroupper", &[], &[])?;
         }
         Ok(())
+    }
+
+    /// Calls an intrinsic; its result, if it has one.
+    pub(super) fn call_intrinsic(
+        &self,
+        builder: &Builder<'ctx>,
+        name: &str,
+        types: &[BasicTypeEnum<'ctx>],
+        args: &[BasicMetadataValueEnum<'ctx>],
+    ) -> Result<Option<BasicValueEnum<'ctx>>> {
+        let intrinsic = inkwell::intrinsics::Intrinsic::find(name).ok_or_else(|| self.defect(name))?;
+        let declaration = intrinsic.get_declaration(self.module, types).ok_or_else(|| self.defect(name))?;
+        Ok(builder.build_call(declaration, args, "")?.try_as_basic_value().basic())
     }
 }

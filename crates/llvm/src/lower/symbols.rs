@@ -17,7 +17,7 @@ use inkwell::{
     context::Context,
     module::{Linkage, Module},
     types::{FunctionType, IntType, PointerType},
-    values::{FunctionValue, MetadataValue, PointerValue},
+    values::{BasicMetadataValueEnum, FunctionValue, IntValue, MetadataValue, PointerValue},
 };
 use std::{mem::offset_of, num::NonZeroU32};
 
@@ -33,6 +33,12 @@ const OFTEN: u64 = 1 << 28;
 const LIKELY_ENTRIES: u64 = 1 << 16;
 /// Where parts lie of which no block is likely to run.
 const RARE_SECTION: &str = ".text.unlikely";
+
+/// Places of a part's parameters. On x86-64 the first two stand in r12 and r13, which as bases of addresses take a byte more than others
+/// do; so frame and stack top come third and fourth.
+pub(super) const PART_NUMBER: u32 = 0;
+pub(super) const PART_FRAME: u32 = 2;
+pub(super) const PART_TOP: u32 = 3;
 
 /// Which memory an access is to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +89,9 @@ impl<'ctx> Symbols<'ctx> {
             function
         };
         let entry = define(ENTRY_SYMBOL, native, Linkage::External);
-        let functions: Vec<_> = (0..likely.len()).map(|number| define(&part_name(number), native, Linkage::Internal)).collect();
-        let dispatch = define("dispatch", native, Linkage::Internal);
+        let part = i32.fn_type(&[i32.into(), i32.into(), pointer.into(), pointer.into()], false);
+        let functions: Vec<_> = (0..likely.len()).map(|number| define(&part_name(number), part, Linkage::Internal)).collect();
+        let dispatch = define("dispatch", part, Linkage::Internal);
         for function in functions.iter().chain([&dispatch]) {
             function.set_call_conventions(PRESERVE_NONE);
         }
@@ -183,6 +190,16 @@ impl<'ctx> Symbols<'ctx> {
         }
     }
 
+    /// What a part is called with.
+    pub(super) fn part_args(
+        &self,
+        frame: PointerValue<'ctx>,
+        top: PointerValue<'ctx>,
+        number: IntValue<'ctx>,
+    ) -> [BasicMetadataValueEnum<'ctx>; 4] {
+        [number.into(), self.i32.get_poison().into(), frame.into(), top.into()]
+    }
+
     /// The calling convention of parts.
     pub(super) const fn part_convention(&self) -> u32 {
         PRESERVE_NONE
@@ -245,7 +262,10 @@ fn crossed(parts: &[usize], function: &Function) -> Vec<bool> {
 pub(super) fn attributes(context: &Context, function: FunctionValue<'_>) {
     add_attribute(context, function, "nounwind");
     let stack_bytes_max = STACK_BYTES_MAX.to_string();
-    for (name, value) in [("no-builtins", ""), ("frame-pointer", "none"), ("warn-stack-size", &stack_bytes_max)] {
+    // A table of jumps takes four bytes for every number between the least and the greatest, and jump destinations lie far apart.
+    let strings =
+        [("no-builtins", ""), ("no-jump-tables", "true"), ("frame-pointer", "none"), ("warn-stack-size", &stack_bytes_max)];
+    for (name, value) in strings {
         function.add_attribute(AttributeLoc::Function, context.create_string_attribute(name, value));
     }
 }

@@ -8,25 +8,27 @@ use super::{
     inst::{HOME_ALIGN, WORD_BYTES},
     symbols::Region,
 };
+use crate::target::Shuffle;
 use alloy_primitives::U256;
 use hotevm_abi::NativeFrame;
 use hotevm_ir::function::{Field, Inst, PureOp, Value};
 use inkwell::{
-    types::VectorType,
+    types::{IntType, VectorType},
     values::{BasicValue, BasicValueEnum, IntValue, PointerValue, VectorValue},
 };
 use std::mem::offset_of;
 
 impl<'ctx> Lower<'ctx, '_> {
     /// An instruction whose result is a vector.
-    pub(super) fn vector_inst(&self, inst: &Inst, top: PointerValue<'ctx>) -> Result<BasicValueEnum<'ctx>> {
+    pub(super) fn vector_inst(&mut self, inst: &Inst, top: PointerValue<'ctx>) -> Result<BasicValueEnum<'ctx>> {
         let vector = match inst {
             Inst::Load(slot) => {
                 let home = self.symbols.offset(&self.builder, top, i64::from(*slot) * WORD_BYTES)?;
                 self.load_vector(home, HOME_ALIGN, Region::Stack)?
             }
             Inst::MLoad(address) => {
-                let bytes = self.load_vector(self.memory_at(*address)?, 1, Region::Memory)?;
+                let memory = self.memory_at(*address)?;
+                let bytes = self.load_vector(memory, 1, Region::Memory)?;
                 self.reversed(bytes)?
             }
             Inst::Field(field) => {
@@ -78,11 +80,36 @@ impl<'ctx> Lower<'ctx, '_> {
     fn reversed(&self, vector: VectorValue<'ctx>) -> Result<VectorValue<'ctx>> {
         let bytes_type = self.symbols.i8.vec_type(WORD_BYTES as u32);
         let bytes = self.builder.build_bit_cast(vector, bytes_type, "bytes")?.into_vector_value();
-        let places: Vec<IntValue<'ctx>> =
-            (0..WORD_BYTES).rev().map(|place| self.symbols.i32.const_int(place as u64, false)).collect();
-        let shuffled =
-            self.builder.build_shuffle_vector(bytes, bytes_type.get_undef(), VectorType::const_vector(&places), "reversed")?;
-        Ok(self.builder.build_bit_cast(shuffled, self.symbols.i64.vec_type(4), "limbs")?.into_vector_value())
+        let places = |ty: IntType<'ctx>, places: &mut dyn Iterator<Item = i64>| {
+            VectorType::const_vector(&places.map(|place| ty.const_int(place as u64, false)).collect::<Vec<IntValue<'ctx>>>())
+        };
+        // LLVM takes twice as long to find these instructions for a shuffle of bytes.
+        let shuffled = match self.abilities.shuffle {
+            Shuffle::Bytes => {
+                let places = places(self.symbols.i8, &mut (0..WORD_BYTES).rev());
+                self.reversed_by("llvm.x86.avx512.permvar.qi.256", bytes, places)?
+            }
+            Shuffle::BytesOfHalves => {
+                let half = WORD_BYTES / 2;
+                let places = places(self.symbols.i8, &mut (0..half).rev().chain((0..half).rev()));
+                self.reversed_by("llvm.x86.avx2.pshuf.b", bytes, places)?
+            }
+            Shuffle::Any => {
+                let places = places(self.symbols.i32, &mut (0..WORD_BYTES).rev());
+                self.builder.build_shuffle_vector(bytes, bytes_type.get_undef(), places, "reversed")?
+            }
+        };
+        let limbs = self.builder.build_bit_cast(shuffled, self.symbols.i64.vec_type(4), "limbs")?.into_vector_value();
+        if self.abilities.shuffle != Shuffle::BytesOfHalves {
+            return Ok(limbs);
+        }
+        let halves = places(self.symbols.i32, &mut [2, 3, 0, 1].into_iter());
+        Ok(self.builder.build_shuffle_vector(limbs, limbs.get_type().get_undef(), halves, "reversed")?)
+    }
+
+    fn reversed_by(&self, name: &str, bytes: VectorValue<'ctx>, places: VectorValue<'ctx>) -> Result<VectorValue<'ctx>> {
+        let reversed = self.call_intrinsic(&self.builder, name, &[], &[bytes.into(), places.into()])?;
+        Ok(reversed.ok_or_else(|| self.defect(name))?.into_vector_value())
     }
 
     /// What is stored in a home for a value.
