@@ -69,12 +69,15 @@ pub(crate) fn lower<'ctx>(
         abilities,
         values: vec![None; function.values.len()],
         narrow: vec![None; function.values.len()],
-        moved: moved::moved(function, |value| constants[value.index()].is_some_and(narrow::is_narrow)),
+        moved: moved::moved(function, abilities.has_tests, |value| constants[value.index()].is_some_and(narrow::is_narrow)),
+        checked: checked(function),
+        bytes: HashMap::new(),
         constants,
         part: None,
         memory_base: None,
         tops: HashMap::new(),
         leaves: vec![],
+        growth_sites: HashMap::new(),
     };
     for part in 0..lower.symbols.parts.len() {
         lower.part(part)?;
@@ -149,12 +152,18 @@ struct Lower<'ctx, 'a> {
     constants: Vec<Option<U256>>,
     /// Words that are only moved and masked: they are vectors of limbs.
     moved: Vec<bool>,
+    /// Words that are checked to be small.
+    checked: Vec<bool>,
+    /// Of vectors that were read from memory and are checked, what was read.
+    bytes: HashMap<usize, vector::Bytes<'ctx>>,
     part: Option<Part<'ctx>>,
     /// The base of memory, where it was read and nothing moved it since (Z2).
     memory_base: Option<PointerValue<'ctx>>,
     /// Root and stack top of the tree that a block belongs to.
     tops: HashMap<usize, (usize, PointerValue<'ctx>)>,
     leaves: Vec<LeaveRow>,
+    /// Sites of leaves where memory cannot grow, by row.
+    growth_sites: HashMap<LeaveRow, u32>,
 }
 
 impl<'ctx> Lower<'ctx, '_> {
@@ -392,6 +401,16 @@ fn constants(function: &Function) -> Vec<Option<U256>> {
         }
     }
     constants
+}
+
+fn checked(function: &Function) -> Vec<bool> {
+    let mut checked = vec![false; function.values.len()];
+    for (_, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
+        if let Inst::Narrow(word, _) = inst {
+            checked[word.index()] = true;
+        }
+    }
+    checked
 }
 
 /// The name of a part.

@@ -56,6 +56,8 @@ pub(crate) struct Abilities {
     /// Whether the upper halves of vector registers have to be cleared before code is called that knows only the lower ones.
     pub(crate) has_upper_halves: bool,
     pub(crate) shuffle: Shuffle,
+    /// Whether one instruction tells if a word in a vector register has any of some bits.
+    pub(crate) has_tests: bool,
     /// Whether a stub can return from the entry itself (`lower/stubs`, Y4).
     pub(crate) exits: bool,
 }
@@ -83,15 +85,20 @@ fn initialise() {
 }
 
 /// What LLVM knows only as options of the process: mostly parts of its code generation that cost more time than they give.
-/// Sharing addresses between blocks, as machine CSE and LICM do, makes them live long and spills them.
+/// Sharing addresses between blocks, as machine CSE and LICM do, makes them live long and spills them; so does sinking.
 const OPTIONS: &[&CStr] = &[
     c"hotevm",
     c"-disable-cgp",
     // What rarely runs lies apart; parts say how often they run (`lower/symbols`).
     c"-enable-split-machine-functions",
     c"-disable-lsr",
+    c"-disable-constant-hoisting",
     c"-disable-machine-cse",
     c"-disable-machine-licm",
+    c"-disable-machine-sink",
+    c"-disable-machine-dce",
+    c"-disable-copyprop",
+    c"-disable-x86-domain-reassignment",
     c"-enable-misched=false",
     c"-enable-post-misched=false",
     // The stubs in front of builtins do it once for all.
@@ -157,7 +164,7 @@ impl Target {
         };
         // LLVM has this for x86-64, and leaves it out for aarch64 without a word.
         let exits = self.triple.starts_with("x86_64");
-        Abilities { has_upper_halves: has("avx"), shuffle, exits }
+        Abilities { has_upper_halves: has("avx"), shuffle, has_tests: has("avx"), exits }
     }
 
     /// CPU features that code for this target may use, by LLVM's names, beyond what every CPU of the architecture has.

@@ -7,6 +7,7 @@ use super::{
     Lower, Result,
     symbols::{PART_FRAME, PART_NUMBER, PART_TOP},
 };
+use alloy_primitives::U256;
 use hotevm_abi::{NativeFrame, Status};
 use hotevm_ir::function::{Edge, LeaveId, Value};
 use inkwell::{
@@ -79,13 +80,11 @@ impl<'ctx> Lower<'ctx, '_> {
         root: usize,
         top: PointerValue<'ctx>,
     ) -> Result<()> {
-        let target = self.word(target)?;
         let leave = self.leave_block(leave, 0, root, top)?;
         if let [(pc, edge)] = cases {
-            let pc = self.symbols.word.const_int(u64::from(*pc), false);
-            let equal = self.builder.build_int_compare(IntPredicate::NE, target, pc, "elsewhere")?;
+            let elsewhere = self.is_other(target, U256::from(*pc))?;
             let block = self.edge_block(edge)?;
-            let branch = self.builder.build_conditional_branch(equal, leave, block)?;
+            let branch = self.builder.build_conditional_branch(elsewhere, leave, block)?;
             self.symbols.mark_unlikely(branch);
             return self.fill_edge(edge, block, top);
         }
@@ -106,14 +105,26 @@ impl<'ctx> Lower<'ctx, '_> {
     }
 
     /// The jump target as a number below 2^32; goes to `elsewhere` with any other.
-    fn jump_number(&mut self, target: IntValue<'ctx>, elsewhere: BasicBlock<'ctx>) -> Result<IntValue<'ctx>> {
-        let limit = self.constant(alloy_primitives::U256::from(u32::MAX));
-        let beyond = self.builder.build_int_compare(IntPredicate::UGT, target, limit, "beyond")?;
+    fn jump_number(&mut self, target: Value, elsewhere: BasicBlock<'ctx>) -> Result<IntValue<'ctx>> {
+        let (beyond, number) = if self.moved[target.index()] {
+            self.narrow_vector(target)?
+        } else {
+            let (word, limit) = (self.word(target)?, self.constant(U256::from(u32::MAX)));
+            (self.builder.build_int_compare(IntPredicate::UGT, word, limit, "beyond")?, word)
+        };
         let goes_on = self.context.append_basic_block(self.part_state()?.function, "on");
         let branch = self.builder.build_conditional_branch(beyond, elsewhere, goes_on)?;
         self.symbols.mark_unlikely(branch);
         self.builder.position_at_end(goes_on);
-        Ok(self.builder.build_int_truncate(target, self.symbols.i32, "pc")?)
+        Ok(self.builder.build_int_truncate(number, self.symbols.i32, "pc")?)
+    }
+
+    /// Whether a word is another than this one.
+    fn is_other(&self, word: Value, known: U256) -> Result<IntValue<'ctx>> {
+        if self.moved[word.index()] {
+            return self.differs(word, known);
+        }
+        Ok(self.builder.build_int_compare(IntPredicate::NE, self.word(word)?, self.constant(known), "elsewhere")?)
     }
 
     /// Hands a computed jump to the dispatch. The leave is prepared first, for when no guarded root takes it.
@@ -125,7 +136,6 @@ impl<'ctx> Lower<'ctx, '_> {
         root: usize,
         top: PointerValue<'ctx>,
     ) -> Result<()> {
-        let target = self.word(target)?;
         let site = self.site(self.row(&self.function.leaves[leave.index()], 0));
         let elsewhere = self.leave_block(leave, 0, root, top)?;
         let pc = self.jump_number(target, elsewhere)?;

@@ -13,6 +13,10 @@ use inkwell::{
 };
 use std::mem::offset_of;
 
+/// What the stub is told that grows memory or leaves: gas in the lower half of 32 bits, the site in the upper.
+pub(super) const GROWTH_SITE_SHIFT: u32 = 16;
+pub(super) const GROWTH_GAS_MAX: u32 = (1 << GROWTH_SITE_SHIFT) - 1;
+const GROWTH_SITE_MAX: usize = (1 << (32 - GROWTH_SITE_SHIFT)) - 1;
 /// Sites that one exit of a root tells apart.
 const EXIT_SITES_MAX: u32 = 256;
 
@@ -90,6 +94,25 @@ impl<'ctx> Lower<'ctx, '_> {
         }
         self.site(row);
         Some(*gas)
+    }
+
+    /// Gas behind a check of memory and the site of its leave, where that needs no code and both fit half a word.
+    pub(super) fn growth_site(&mut self, leave: LeaveId, rest: u32) -> Result<Option<IntValue<'ctx>>> {
+        let leave = &self.function.leaves[leave.index()];
+        let is_data = leave.stores.iter().all(|(_, value)| self.constants[value.index()].is_some());
+        if !self.abilities.exits || !is_data || rest > GROWTH_GAS_MAX || self.leaves.len() > GROWTH_SITE_MAX {
+            return Ok(None);
+        }
+        let row = self.row(leave, 0);
+        let site = match self.growth_sites.get(&row) {
+            Some(site) => *site,
+            None => {
+                let site = self.site(row.clone());
+                self.growth_sites.insert(row, site);
+                site
+            }
+        };
+        Ok(Some(self.symbols.i64.const_int(u64::from(site << GROWTH_SITE_SHIFT | rest), false)))
     }
 
     /// A call or create.

@@ -33,7 +33,7 @@ impl<'ctx> Lower<'ctx, '_> {
         top: PointerValue<'ctx>,
     ) -> Result<Option<BasicValueEnum<'ctx>>> {
         Ok(match inst {
-            _ if value.is_some_and(|value| self.moved[value.index()]) => Some(self.vector_inst(inst, top)?),
+            _ if let Some(value) = value.filter(|value| self.moved[value.index()]) => Some(self.vector_inst(value, inst, top)?),
             Inst::Const(word) => Some(self.constant(*word).into()),
             Inst::Number(number) => Some(self.symbols.i64.const_int(*number, false).into()),
             Inst::Pure(op, args) => self.pure_inst(value, *op, args)?,
@@ -259,6 +259,11 @@ impl<'ctx> Lower<'ctx, '_> {
             self.leave_if(beyond, leave, 0, root, top)?;
             return Ok(Narrow::number(limb, 32));
         }
+        if self.moved[value.index()] {
+            let (beyond, number) = self.narrow_vector(value)?;
+            self.leave_if(beyond, leave, 0, root, top)?;
+            return Ok(Narrow::number(number, 32));
+        }
         let word = self.word(value)?;
         let beyond = self.is_wide(word)?;
         self.leave_if(beyond, leave, 0, root, top)?;
@@ -297,6 +302,13 @@ impl<'ctx> Lower<'ctx, '_> {
         let branch = self.builder.build_conditional_branch(beyond, grow, within)?;
         self.symbols.mark_unlikely(branch);
         self.builder.position_at_end(grow);
+        self.memory_base = None;
+        if let Some(rest_and_site) = self.growth_site(leave, rest)? {
+            self.grow_or_leave(end, rest_and_site, top)?;
+            self.builder.build_unconditional_branch(within)?;
+            self.builder.position_at_end(within);
+            return Ok(());
+        }
         let rest = self.symbols.i64.const_int(u64::from(rest), false);
         let call = self.builder.build_call(self.symbols.grow, &[self.frame()?.into(), end.into(), rest.into()], "grown")?;
         call.set_call_convention(self.symbols.stub_convention());
@@ -306,7 +318,6 @@ impl<'ctx> Lower<'ctx, '_> {
         let branch = self.builder.build_conditional_branch(refused, leave, within)?;
         self.symbols.mark_unlikely(branch);
         self.builder.position_at_end(within);
-        self.memory_base = None;
         Ok(())
     }
 

@@ -3,18 +3,19 @@
 //! in   a function
 //! out  per value: whether it is kept as a vector of limbs
 //!
-//! M1  A vector is read by stores, leave rows, and bitwise operations that are vectors themselves, and by nothing else.
+//! M1  A vector is read by stores, leave rows, and bitwise operations that are vectors themselves; where the target tests whole vectors, by
+//!     checks of addresses, computed jumps, and comparisons with what is a vector or a constant; and by nothing else.
 
 use hotevm_ir::{
     Function,
-    function::{Field, Inst, PureOp, Value},
+    function::{Field, Inst, PureOp, Terminator, Value},
 };
 
 /// Passes over the function until the answer must have settled; bitwise chains that are longer are computed limb by limb.
 const PASSES_MAX: u32 = 8;
 
 /// The values that are kept as vectors.
-pub(super) fn moved(function: &Function, is_mask: impl Fn(Value) -> bool) -> Vec<bool> {
+pub(super) fn moved(function: &Function, has_tests: bool, is_mask: impl Fn(Value) -> bool) -> Vec<bool> {
     let mut moved = vec![false; function.values.len()];
     let is_constant = constants(function);
     for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
@@ -27,10 +28,19 @@ pub(super) fn moved(function: &Function, is_mask: impl Fn(Value) -> bool) -> Vec
         };
     }
     for end in function.blocks.iter().filter_map(|block| block.end.as_ref()) {
-        end.operands().into_iter().for_each(|operand| moved[operand.index()] = false);
+        let tested = match end {
+            Terminator::Switch { target, .. } | Terminator::Dispatch { target, .. } if has_tests => Some(*target),
+            _ => None,
+        };
+        let mut read = end.operands();
+        // The target comes first; it may be an argument of an edge as well.
+        if tested.is_some() && read.first() == tested.as_ref() {
+            read.remove(0);
+        }
+        read.into_iter().for_each(|operand| moved[operand.index()] = false);
     }
     for _ in 0..PASSES_MAX {
-        if !narrow_down(function, &is_constant, &mut moved) {
+        if !narrow_down(function, has_tests, &is_constant, &mut moved) {
             return moved;
         }
     }
@@ -39,16 +49,17 @@ pub(super) fn moved(function: &Function, is_mask: impl Fn(Value) -> bool) -> Vec
             moved[value.index()] = false;
         }
     }
-    narrow_down(function, &is_constant, &mut moved);
+    narrow_down(function, has_tests, &is_constant, &mut moved);
     moved
 }
 
 /// Takes out what breaks M1 at one instruction or another; whether there was any.
-fn narrow_down(function: &Function, is_constant: &[bool], moved: &mut [bool]) -> bool {
+fn narrow_down(function: &Function, has_tests: bool, is_constant: &[bool], moved: &mut [bool]) -> bool {
     let mut changed = false;
     for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
         match inst {
             Inst::Store(..) => {}
+            Inst::Narrow(..) if has_tests => {}
             Inst::MStore(address, _) => clear(moved, *address, &mut changed),
             Inst::Pure(op, args) => {
                 let Some(value) = value else { continue };
@@ -56,7 +67,8 @@ fn narrow_down(function: &Function, is_constant: &[bool], moved: &mut [bool]) ->
                 if !is_bitwise(*op) || !fits {
                     clear(moved, *value, &mut changed);
                 }
-                if !moved[value.index()] {
+                let is_test = has_tests && is_equality(*op) && fits;
+                if !moved[value.index()] && !is_test {
                     args.iter().for_each(|arg| clear(moved, *arg, &mut changed));
                 }
             }
@@ -72,6 +84,11 @@ fn clear(moved: &mut [bool], value: Value, changed: &mut bool) {
 
 const fn is_bitwise(op: PureOp) -> bool {
     matches!(op, PureOp::And | PureOp::Or | PureOp::Xor | PureOp::Not)
+}
+
+/// Whether an operation compares for equality.
+pub(super) const fn is_equality(op: PureOp) -> bool {
+    matches!(op, PureOp::Eq | PureOp::IsZero)
 }
 
 fn constants(function: &Function) -> Vec<bool> {

@@ -5,7 +5,7 @@
 //!
 //! U1  No shift amount reaches the width of its type, no division is emitted: nothing here is undefined for any operand.
 
-use super::{Lower, Result, symbols};
+use super::{Lower, Result, moved, symbols};
 use hotevm_abi::NativeFrame;
 use hotevm_ir::function::{PureOp, Value};
 use inkwell::{IntPredicate, values::IntValue};
@@ -15,6 +15,9 @@ impl<'ctx> Lower<'ctx, '_> {
     pub(super) fn pure(&mut self, op: PureOp, args: &[Value]) -> Result<IntValue<'ctx>> {
         if let Some(result) = self.compare_narrow(op, args)? {
             return Ok(result);
+        }
+        if moved::is_equality(op) && args.iter().any(|arg| self.moved[arg.index()]) {
+            return self.are_equal(args);
         }
         let operands = args.iter().map(|arg| self.word(*arg)).collect::<Result<Vec<_>>>()?;
         let compare = |lower: &Self, predicate| lower.builder.build_int_compare(predicate, operands[0], operands[1], "cmp");

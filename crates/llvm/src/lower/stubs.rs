@@ -8,15 +8,19 @@
 //! Y4  On x86-64, what rarely ends a frame returns from the entry itself then, as C's `longjmp` does: parts need not look at its status.
 //!     What ends frames as a rule returns by way of its part, so that the processor's own stack of return addresses stays right.
 
-use super::{Lower, Result, symbols};
+use super::{
+    Lower, Result,
+    host::{GROWTH_GAS_MAX, GROWTH_SITE_SHIFT},
+    symbols,
+};
 use crate::compile::CompileError;
-use hotevm_abi::{BuiltinRow, NativeFrame};
+use hotevm_abi::{BuiltinRow, NativeFrame, Status};
 use inkwell::{
     IntPredicate,
     builder::Builder,
     module::Linkage,
     types::BasicTypeEnum,
-    values::{BasicMetadataValueEnum, BasicValueEnum, FunctionValue},
+    values::{BasicMetadataValueEnum, BasicValueEnum, FunctionValue, IntValue, PointerValue},
 };
 use std::mem::offset_of;
 
@@ -57,13 +61,69 @@ impl<'ctx> Lower<'ctx, '_> {
         builder.build_return(None)?;
 
         builder.position_at_end(ended);
+        self.exit_with(&builder, stub, status)
+    }
+
+    /// Returns a status from the entry (Y4).
+    fn exit_with(&self, builder: &Builder<'ctx>, stub: FunctionValue<'ctx>, status: IntValue<'ctx>) -> Result<()> {
         let frame = stub.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?.into_pointer_value();
-        let slot = self.symbols.offset(&builder, frame, offset_of!(NativeFrame, ended) as i64)?;
+        let slot = self.symbols.offset(builder, frame, offset_of!(NativeFrame, ended) as i64)?;
         builder.build_store(slot, status)?;
-        let exit = self.symbols.offset(&builder, frame, offset_of!(NativeFrame, exit) as i64)?;
-        self.call_intrinsic(&builder, "llvm.eh.sjlj.longjmp", &[], &[exit.into()])?;
+        let exit = self.symbols.offset(builder, frame, offset_of!(NativeFrame, exit) as i64)?;
+        self.call_intrinsic(builder, "llvm.eh.sjlj.longjmp", &[], &[exit.into()])?;
         builder.build_unreachable()?;
         Ok(())
+    }
+
+    /// Grows memory to an end; leaves at a site where that is refused (Y4).
+    pub(super) fn grow_or_leave(
+        &mut self,
+        end: IntValue<'ctx>,
+        rest_and_site: IntValue<'ctx>,
+        top: PointerValue<'ctx>,
+    ) -> Result<()> {
+        let row = symbols::row("grow")?;
+        let stub = match self.stubs.get(&(row.offset, true)) {
+            Some(stub) => *stub,
+            None => self.define_growth_stub(row)?,
+        };
+        let args = [self.frame()?.into(), end.into(), rest_and_site.into(), top.into()];
+        self.builder.build_call(stub, &args, "")?.set_call_convention(self.symbols.stub_convention());
+        Ok(())
+    }
+
+    fn define_growth_stub(&mut self, row: &'static BuiltinRow) -> Result<FunctionValue<'ctx>> {
+        let (pointer, number) = (self.symbols.pointer, self.symbols.i64);
+        let ty = self.context.void_type().fn_type(&[pointer.into(), number.into(), number.into(), pointer.into()], false);
+        let stub = self.module.add_function("grow_or_leave", ty, Some(Linkage::Internal));
+        self.symbols.cold_stub(self.context, stub);
+        self.stubs.insert((row.offset, true), stub);
+        let [frame, end, rest_and_site, top] = stub.get_params()[..] else { return Err(self.defect("stub without parameters")) };
+        let frame = frame.into_pointer_value();
+
+        let builder = self.context.create_builder();
+        let [entered, refused, goes_on] = ["stub", "refused", "on"].map(|name| self.context.append_basic_block(stub, name));
+        builder.position_at_end(entered);
+        let rest =
+            builder.build_and(rest_and_site.into_int_value(), number.const_int(u64::from(GROWTH_GAS_MAX), false), "rest")?;
+        let target = self.symbols.builtin(&builder, frame, row)?;
+        self.clear_upper_halves(&builder)?;
+        let ty = self.symbols.builtin_type(self.context, row.kind);
+        let call = builder.build_indirect_call(ty, target, &[frame.into(), end.into(), rest.into()], "status")?;
+        let status = call.try_as_basic_value().basic().ok_or_else(|| self.defect("no status"))?.into_int_value();
+        let is_refused = builder.build_int_compare(IntPredicate::NE, status, self.symbols.i32.const_zero(), "refused")?;
+        builder.build_conditional_branch(is_refused, refused, goes_on)?;
+        builder.position_at_end(goes_on);
+        builder.build_return(None)?;
+
+        builder.position_at_end(refused);
+        let shift = number.const_int(u64::from(GROWTH_SITE_SHIFT), false);
+        let site = builder.build_right_shift(rest_and_site.into_int_value(), shift, false, "site")?;
+        let site = builder.build_int_truncate(site, self.symbols.i32, "site")?;
+        builder.build_store(self.symbols.offset(&builder, frame, offset_of!(NativeFrame, site) as i64)?, site)?;
+        builder.build_store(self.symbols.offset(&builder, frame, offset_of!(NativeFrame, top) as i64)?, top)?;
+        self.exit_with(&builder, stub, self.status(Status::Leave))?;
+        Ok(stub)
     }
 
     /// Hands the parameters of a stub to its builtin; the status, if it has one.

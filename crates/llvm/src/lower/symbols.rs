@@ -108,11 +108,6 @@ impl<'ctx> Symbols<'ctx> {
         let grow = define("grow", grow_type, Linkage::Internal);
         let load_type = context.void_type().fn_type(&[pointer.into(), i64.into()], false);
         let call_data_load = define("call_data_load", load_type, Linkage::Internal);
-        for stub in [grow, call_data_load] {
-            stub.set_call_conventions(PRESERVE_MOST);
-            add_attribute(context, stub, "cold");
-            add_attribute(context, stub, "noinline");
-        }
         let symbols = Self {
             word,
             i64,
@@ -130,7 +125,16 @@ impl<'ctx> Symbols<'ctx> {
             tbaa_kind: context.get_kind_id("tbaa"),
             prof_kind,
         };
+        [grow, call_data_load].into_iter().for_each(|stub| symbols.cold_stub(context, stub));
         Ok(symbols)
+    }
+
+    /// Makes a function the stub of a cold builtin (Y1).
+    pub(super) fn cold_stub(&self, context: &Context, stub: FunctionValue<'ctx>) {
+        stub.set_call_conventions(PRESERVE_MOST);
+        attributes(context, stub);
+        add_attribute(context, stub, "cold");
+        add_attribute(context, stub, "noinline");
     }
 
     /// The function type of a kind of builtin.

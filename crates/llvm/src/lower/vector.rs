@@ -13,14 +13,29 @@ use alloy_primitives::U256;
 use hotevm_abi::NativeFrame;
 use hotevm_ir::function::{Field, Inst, PureOp, Value};
 use inkwell::{
+    IntPredicate,
     types::{IntType, VectorType},
     values::{BasicValue, BasicValueEnum, IntValue, PointerValue, VectorValue},
 };
 use std::mem::offset_of;
 
+/// What stood in memory for a word.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bytes<'ctx> {
+    /// All of it, as limbs.
+    whole: VectorValue<'ctx>,
+    /// The number that the last four bytes are.
+    low: IntValue<'ctx>,
+}
+
+/// Bytes of a word before those that a small number takes.
+const HIGH_BYTES: i64 = 28;
+/// The bits of a word's lowest limb that a small number does not have.
+const HIGH_BITS: u64 = !(u32::MAX as u64);
+
 impl<'ctx> Lower<'ctx, '_> {
     /// An instruction whose result is a vector.
-    pub(super) fn vector_inst(&mut self, inst: &Inst, top: PointerValue<'ctx>) -> Result<BasicValueEnum<'ctx>> {
+    pub(super) fn vector_inst(&mut self, value: Value, inst: &Inst, top: PointerValue<'ctx>) -> Result<BasicValueEnum<'ctx>> {
         let vector = match inst {
             Inst::Load(slot) => {
                 let home = self.symbols.offset(&self.builder, top, i64::from(*slot) * WORD_BYTES)?;
@@ -29,6 +44,10 @@ impl<'ctx> Lower<'ctx, '_> {
             Inst::MLoad(address) => {
                 let memory = self.memory_at(*address)?;
                 let bytes = self.load_vector(memory, 1, Region::Memory)?;
+                if self.checked[value.index()] {
+                    let low = self.low_number(memory)?;
+                    self.bytes.insert(value.index(), Bytes { whole: bytes, low });
+                }
                 self.reversed(bytes)?
             }
             Inst::Field(field) => {
@@ -53,6 +72,54 @@ impl<'ctx> Lower<'ctx, '_> {
             _ => return Err(self.defect("no vector instruction")),
         };
         Ok(vector.into())
+    }
+
+    /// The number in the last four bytes of a word in memory.
+    fn low_number(&self, memory: PointerValue<'ctx>) -> Result<IntValue<'ctx>> {
+        let place = self.symbols.offset(&self.builder, memory, HIGH_BYTES)?;
+        let bytes = self.builder.build_load(self.symbols.i32, place, "low")?.into_int_value();
+        if let Some(access) = bytes.as_instruction() {
+            let _ = access.set_alignment(1);
+            self.symbols.tag(Some(access), Region::Memory);
+        }
+        let low = self.intrinsic("llvm.bswap", self.symbols.i32, &[bytes])?;
+        Ok(self.builder.build_int_z_extend(low, self.symbols.i64, "low")?)
+    }
+
+    /// Whether a vector is no number below 2^32, and that number.
+    pub(super) fn narrow_vector(&self, value: Value) -> Result<(IntValue<'ctx>, IntValue<'ctx>)> {
+        let all = |lowest| [lowest, u64::MAX, u64::MAX, u64::MAX];
+        if let Some(Bytes { whole, low }) = self.bytes.get(&value.index()) {
+            let mut mask = all(HIGH_BITS.swap_bytes());
+            mask.reverse();
+            return Ok((self.has_bits(*whole, self.limbs(U256::from_limbs(mask)))?, *low));
+        }
+        let vector = self.vector(value)?;
+        let low = self.builder.build_extract_element(vector, self.symbols.i64.const_zero(), "low")?.into_int_value();
+        Ok((self.has_bits(vector, self.limbs(U256::from_limbs(all(HIGH_BITS))))?, low))
+    }
+
+    /// Whether two words are equal, or one is zero.
+    pub(super) fn are_equal(&self, args: &[Value]) -> Result<IntValue<'ctx>> {
+        let mut difference = self.vector(args[0])?;
+        if let Some(other) = args.get(1) {
+            difference = self.builder.build_xor(difference, self.vector(*other)?, "difference")?;
+        }
+        Ok(self.builder.build_not(self.has_bits(difference, difference)?, "equal")?)
+    }
+
+    /// Whether a vector is another word than this one.
+    pub(super) fn differs(&self, value: Value, known: U256) -> Result<IntValue<'ctx>> {
+        let difference = self.builder.build_xor(self.vector(value)?, self.limbs(known), "difference")?;
+        self.has_bits(difference, difference)
+    }
+
+    /// Whether a vector has any bit of a mask.
+    fn has_bits(&self, vector: VectorValue<'ctx>, mask: VectorValue<'ctx>) -> Result<IntValue<'ctx>> {
+        let name = "llvm.x86.avx.ptestz.256";
+        let has_none = self.call_intrinsic(&self.builder, name, &[], &[vector.into(), mask.into()])?;
+        let has_none = has_none.ok_or_else(|| self.defect(name))?.into_int_value();
+        Ok(self.builder.build_int_compare(IntPredicate::EQ, has_none, self.symbols.i32.const_zero(), "bits")?)
     }
 
     fn load_vector(&self, pointer: PointerValue<'ctx>, align: u32, region: Region) -> Result<VectorValue<'ctx>> {
