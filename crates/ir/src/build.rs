@@ -62,6 +62,7 @@ pub fn build(code: &Code, blocks: &Blocks, flow: &Flow, cold: &[bool], config: &
         path: Path::default(),
         continuing: None,
         exponents: exponents::exponents(code, blocks, config),
+        counts_free_memory: instruction::counts_free_memory(code),
         built: vec![false; blocks.list.len()],
         instructions: 0,
     };
@@ -103,6 +104,7 @@ struct Builder<'a> {
     continuing: Option<usize>,
     /// Base and exponent of the EXP instructions, by index, whose operands are constants of their block.
     exponents: HashMap<usize, (U256, U256)>,
+    counts_free_memory: bool,
     /// Per basic block, whether it was built (G5).
     built: Vec<bool>,
     instructions: usize,

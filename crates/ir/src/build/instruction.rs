@@ -7,12 +7,28 @@
 
 use super::{Builder, path::Slot};
 use crate::{
-    bytecode::Instruction,
+    bytecode::{Code, Instruction},
     function::{Field, HostCall, Inst, PureOp, Type, Value, Via},
     leave::LeaveReason,
     opcodes::{Class, Opcode},
 };
 use alloy_primitives::U256;
+
+/// Where Solidity keeps the address at which free memory begins.
+const FREE_MEMORY: U256 = U256::from_limbs([0x40, 0, 0, 0]);
+
+/// What Solidity stores there first, the latter before version 0.4.22.
+const FIRST_FREE: [U256; 2] = [U256::from_limbs([0x80, 0, 0, 0]), U256::from_limbs([0x60, 0, 0, 0])];
+
+/// Whether code begins as Solidity's does, and so keeps an address at [`FREE_MEMORY`]: it is checked to be small where it is read then, so that
+/// what is computed from it needs one limb.
+pub(super) fn counts_free_memory(code: &Code) -> bool {
+    let is_push = |instruction: &Instruction| matches!(instruction.opcode.map(|opcode| opcode.class), Some(Class::Push));
+    let pushed =
+        |place: usize| code.instructions.get(place).filter(|instruction| is_push(instruction)).map(|push| push.immediate);
+    let first = pushed(0).is_some_and(|first| FIRST_FREE.contains(&first));
+    first && [1, 2].into_iter().any(|place| pushed(place) == Some(FREE_MEMORY))
+}
 
 impl Builder<'_> {
     /// Builds the instruction with this index.
@@ -113,7 +129,12 @@ impl Builder<'_> {
         let rest = self.path.rest;
         self.emit(Inst::Reach { address, length, rest, leave });
         if class == Class::MLoad {
-            let value = self.define(Inst::MLoad(address));
+            let mut value = self.define(Inst::MLoad(address));
+            if self.counts_free_memory && self.constant(offset) == Some(FREE_MEMORY) {
+                let number = self.narrow(value, leave);
+                value = self.define(Inst::Pure(PureOp::FromNum, vec![number]));
+                self.path.narrow.insert(value, number);
+            }
             self.path.push(value);
             self.path.has_read_memory = true;
             return;
