@@ -28,7 +28,7 @@ use revm::Inspector;
 type Fault = fn(&mut Function);
 
 /// Cases within which a fault must be found.
-const CASES_MAX: usize = 400;
+const CASES_MAX: usize = 800;
 
 const SIZE: Size = Size { contracts_max: 3, inputs: 6, statements_max: 40 };
 

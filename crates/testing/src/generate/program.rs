@@ -22,6 +22,9 @@ enum Form {
 /// Most programs must run: noise ends within a few opcodes.
 const FORMS: [(u32, Form); 4] = [(60, Form::Structured), (4, Form::Damaged), (2, Form::Loose), (1, Form::Noise)];
 
+/// `MSTORE(0x40, 0x80)`, as code of Solidity begins. What the program keeps at 0x40 later may be anything.
+const SOLIDITY: [u8; 5] = [op::PUSH1, 0x80, op::PUSH1, 0x40, op::MSTORE];
+
 /// A program of any form.
 pub(crate) fn any(choices: &mut Choices<'_>, setting: Setting) -> Vec<u8> {
     match choices.weighted(&FORMS).unwrap_or(Form::Structured) {
@@ -38,6 +41,9 @@ pub(crate) fn any(choices: &mut Choices<'_>, setting: Setting) -> Vec<u8> {
 /// A program of statements: locals from the call data, perhaps a dispatch by its first byte, an end, the functions.
 pub(crate) fn structured(choices: &mut Choices<'_>, setting: Setting) -> Vec<u8> {
     let mut builder = Builder::new(choices, setting);
+    if builder.choices.chance(1, 6) {
+        builder.assembler.raw(&SOLIDITY);
+    }
     let locals = if builder.choices.chance(1, 4) { builder.choices.below(19) } else { builder.choices.below(7) };
     for _ in 0..locals {
         builder.calldata_word();
