@@ -24,8 +24,12 @@ pub const PLACE_GAS_MAX: u32 = 0xffff;
 
 /// What a host instruction is told: its pc, the static gas of the section behind it, which it charges when it goes on, and its opcode, where
 /// the builtin is not for one opcode alone. Without an opcode it fits 32 bits, which x86-64 takes half the bytes for.
+///
+/// # Panics
+/// When pc or gas are greater than it holds.
 pub const fn place(opcode: u8, pc: u32, gas_behind: u32) -> u64 {
-    (opcode as u64) << 32 | ((gas_behind & PLACE_GAS_MAX) as u64) << 16 | (pc & PLACE_PC_MAX) as u64
+    assert!(pc <= PLACE_PC_MAX && gas_behind <= PLACE_GAS_MAX);
+    (opcode as u64) << 32 | (gas_behind as u64) << 16 | pc as u64
 }
 
 /// Opcode, pc and gas out of what [`place`] made.
@@ -122,4 +126,33 @@ builtins! {
     revert Host Some(0xfd), "ends the frame with output; moves memory; may halt";
     table_call Host None, "executes the opcode of the EVM's own instruction table; may do anything that a stock opcode does";
     step Host None, "executes one step of the interpreter, static gas included; anything may have changed";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_come_back_as_they_were() {
+        for opcode in [0, 1, 0x54, 0xff] {
+            for pc in [0, 1, 0xff, 0x100, PLACE_PC_MAX] {
+                for gas in [0, 1, 0xff, 0x100, PLACE_GAS_MAX] {
+                    assert_eq!(place_parts(place(opcode, pc, gas)), (opcode, pc, gas));
+                }
+            }
+        }
+        assert!(u32::try_from(place(0, PLACE_PC_MAX, PLACE_GAS_MAX)).is_ok());
+    }
+
+    #[test]
+    #[should_panic = "gas_behind <= PLACE_GAS_MAX"]
+    fn gas_is_never_cut_off() {
+        place(0, 0, PLACE_GAS_MAX + 1);
+    }
+
+    #[test]
+    #[should_panic = "pc <= PLACE_PC_MAX"]
+    fn a_pc_is_never_cut_off() {
+        place(0, PLACE_PC_MAX + 1, 0);
+    }
 }

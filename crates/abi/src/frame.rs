@@ -15,8 +15,7 @@ use core::{ffi::c_void, mem::offset_of};
 
 /// A compiled function: frame, stack top (one above the last entry), entry number; returns a [`Status`].
 ///
-/// Stack top and entry number are handed over in registers, since the parts of a split contract jump to each other in the same
-/// way.
+/// Stack top and entry number are handed over in registers, as the parts of a split contract hand them to each other.
 pub type NativeFn = unsafe extern "C" fn(frame: *mut NativeFrame, top: *mut U256, entry: u32) -> u32;
 
 /// How a native run or a builtin ended.

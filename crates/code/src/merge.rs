@@ -3,14 +3,15 @@
 //! in   a checked object (`elf`)
 //! out  the same object; sections of constants hold each of them once, and relocations point there
 //!
-//! G1  Only sections that are marked for it are touched: constants of one length, side by side, that hold no relocation themselves.
+//! G1  Only read-only data that is marked for it is touched: constants of one length, a multiple of their alignment, side by side, that hold no
+//!     relocation themselves.
 //! G2  Every constant is named by a symbol of its own, and addends only count from the end of an instruction; a section to which a
-//!     relocation points in any other way stays as it is.
+//!     relocation points in any other way stays as it is. So it is for x86-64; for aarch64 LLVM names the section, and nothing is merged.
 
 use std::{borrow::Cow, collections::HashMap};
 
 use crate::{
-    elf::{Object, Relocation},
+    elf::{Content, Object, Relocation},
     link::TARGET_SLACK,
 };
 
@@ -26,7 +27,11 @@ pub(crate) fn merge(object: &mut Object<'_>) {
 /// The length of the constants of a section that can be merged (G1, G2).
 fn mergeable(object: &Object<'_>, index: usize) -> Option<usize> {
     let section = object.sections.get(index)?;
-    let len = section.constant_len.filter(|len| section.bytes.len().is_multiple_of(*len))?;
+    let len = section.constant_len.filter(|_| section.content == Content::ReadOnly)?;
+    // Each keeps its alignment wherever it is moved to.
+    if !section.bytes.len().is_multiple_of(len) || !len.is_multiple_of(section.alignment) {
+        return None;
+    }
     let is_plain = |relocation: &Relocation| {
         relocation.symbol.section != index
             || relocation.symbol.offset.is_multiple_of(len)

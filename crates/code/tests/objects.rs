@@ -7,7 +7,7 @@
 mod made;
 
 use hotevm_code::{Image, ImageError, LinkError, Machine, layout_text, link};
-use made::{ENTRY, Made, TABLE, TABLE_CODE, constants_object, jump_object, table_object};
+use made::{ENTRY, Made, TABLE, TABLE_CODE, constants_object, jump_object, set_constants_alignment, table_object};
 use object::{
     Architecture, SectionKind, SymbolKind, elf,
     write::{SymbolId, SymbolSection},
@@ -98,6 +98,9 @@ fn g2_constants_that_are_not_named_one_by_one_stay() {
     assert_eq!(constants_len(&constants_object([7, 9, 7], 16, -4)), 24, "no whole number of them");
     assert_eq!(constants_len(&constants_object([7, 7, 7], 24, -4)), 24, "a symbol inside of one");
     assert_eq!(constants_len(&constants_object([7, 9, 7], 8, 4)), 24, "a relocation that points behind its symbol");
+    let mut aligned = constants_object([7, 9, 7], 8, -4);
+    set_constants_alignment(&mut aligned, 16);
+    assert_eq!(constants_len(&aligned), 24, "constants that might lose their alignment");
 }
 
 #[test]

@@ -46,13 +46,14 @@ pub(crate) fn run<CTX: Host>(host: &mut HostState<'_, CTX>, code: &NativeCode, e
     // SAFETY: the caller holds the `Arc` of `code`, so it is mapped; the frame was filled by `take` and outlives the call; `entry`
     // is the start of a fresh frame or an entry whose guards hold. `host` is used through the frame alone until the call returns.
     let status = unsafe { (code.function())(&raw mut frame, top, entry) };
+    // Whatever the status is: growth of memory that panicked leaves as growth does that was refused.
+    if let Some(payload) = host.panic.take() {
+        std::panic::resume_unwind(payload);
+    }
     match Status::from_number(status) {
         Some(Status::Action | Status::Continue) => RunEnd::Action,
         Some(Status::Reenter) => RunEnd::Reenter,
-        Some(Status::Panic) | None => match host.panic.take() {
-            Some(payload) => std::panic::resume_unwind(payload),
-            None => refuse(host, "native code returned a status that is none"),
-        },
+        Some(Status::Panic) | None => refuse(host, "native code returned a status that is none"),
         Some(Status::Leave) => match give_back(host, code, &mut frame) {
             Some(reason) => RunEnd::Leave(reason, frame.site),
             None => refuse(host, "native code left at a site without a row"),
@@ -171,6 +172,10 @@ mod tests {
     }
 
     fn run_code(code: &NativeCode) -> RunEnd {
+        run_with(code, None)
+    }
+
+    fn run_with(code: &NativeCode, panic: Option<Box<dyn std::any::Any + Send>>) -> RunEnd {
         let mut interpreter = Interpreter::<EthInterpreter>::default();
         let (instructions, gas_table) = (instruction_table::<EthInterpreter, DummyHost>(), gas_table());
         let mut host = HostState {
@@ -179,7 +184,7 @@ mod tests {
             instructions: &instructions,
             gas_table: &gas_table,
             hashes: Some(&Hashes::new()),
-            panic: None,
+            panic,
             table_call_gas: 0,
         };
         run(&mut host, code, 0, 0)
@@ -198,6 +203,13 @@ mod tests {
         check_refused(|| run_code(&code(2, vec![])), "site without a row");
         check_refused(|| run_code(&code(3, vec![])), "a status that is none");
         check_refused(|| run_code(&code(77, vec![])), "a status that is none");
+    }
+
+    #[test]
+    fn a_panic_is_resumed_whatever_the_status_is() {
+        for status in 0..5 {
+            check_refused(|| run_with(&code(status, vec![row(0, 0, 0)]), Some(Box::new("kept"))), "kept");
+        }
     }
 
     #[test]

@@ -3,11 +3,12 @@
 //! in   a verified function
 //! out  a module with one function per part, entry points, leave rows
 //!
-//! Z1  Every part has the signature of [`hotevm_abi::NativeFn`] and keeps no register for its caller; the entry, which has the
-//!     convention of the host, calls part 0, and parts enter each other by tail calls with the number of a root block.
+//! Z1  The entry has the signature of [`hotevm_abi::NativeFn`] and calls part 0. Parts take the number of a root block, nothing, frame and stack
+//!     top, keep no register for their caller, and enter each other by tail calls.
 //! Z2  Gas, memory length and builtin pointers are read from the frame where they are needed, never kept. The base of memory is kept
 //!     within a tree, up to what may move it: growth, and whatever the host executes.
-//! Z3  A leave is a site number and stores; the site's row says the rest. All leaves of a part share one exit.
+//! Z3  A leave is a site number and stores; the site's row says the rest. Leaves of a part share one exit, but for those
+//!     that a stub takes (`stubs`, Y4).
 //! Z4  Frame, stack, memory and call data are told apart by alias metadata.
 
 mod calldata;

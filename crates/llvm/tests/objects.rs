@@ -374,6 +374,25 @@ fn functions_promise_nothing_of_their_pointers() {
     }
 }
 
+/// M1: an equality whose operand turns out to be no vector only after many passes over a chain of bitwise operations.
+#[test]
+fn m1_long_chains_of_bitwise_operations_compile() {
+    // CALLER ADDRESS DUP1 DUP3 EQ SWAP1
+    let mut code = vec![0x33, 0x30, 0x80, 0x82, 0x14, 0x90];
+    for number in 0..40 {
+        // PUSH32 XOR
+        code.push(0x7f);
+        code.extend([number ^ 0x5a; 32]);
+        code.push(0x18);
+    }
+    // PUSH1 1 ADD ADD PUSH0 SSTORE STOP
+    code.extend([0x60, 1, 0x01, 0x01, 0x5f, 0x55, 0x00]);
+    for cpu in ["x86-64-v2", "x86-64-v3", "x86-64-v4"] {
+        let output = emit(&code, &config(false), &x86_64(cpu), Optimisation::Full);
+        check_output(&output, &code, Machine::X86_64);
+    }
+}
+
 /// Y4: where it can, what goes on as a rule returns from the entry otherwise; what ends the frame comes back to its part.
 #[test]
 fn y4_only_what_ends_the_frame_gives_a_status_to_its_part() {

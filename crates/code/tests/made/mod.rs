@@ -142,13 +142,23 @@ pub fn constants_object(constants: [u64; 3], constant_len: u64, addend: i64) -> 
 
 /// Says how long the constants of the sections are that may be merged, which the writer of objects cannot.
 fn set_constant_len(object: &mut [u8], len: u64) {
+    set_in_mergeable(object, 0x38, len);
+}
+
+/// Says how the sections that may be merged are aligned.
+pub fn set_constants_alignment(object: &mut [u8], alignment: u64) {
+    set_in_mergeable(object, 0x30, alignment);
+}
+
+/// Sets a field of eight bytes in the headers of sections that may be merged.
+fn set_in_mergeable(object: &mut [u8], field: usize, value: u64) {
     let number = |object: &[u8], at: usize, bytes: usize| {
         object[at..at + bytes].iter().rev().fold(0_usize, |number, byte| number << 8 | usize::from(*byte))
     };
     let (table, count) = (number(object, 0x28, 8), number(object, 0x3c, 2));
     for header in (0..count).map(|index| table + 64 * index) {
         if number(object, header + 8, 8) as u64 & elf::SHF_MERGE.0 != 0 {
-            object[header + 0x38..header + 0x40].copy_from_slice(&len.to_le_bytes());
+            object[header + field..header + field + 8].copy_from_slice(&value.to_le_bytes());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Lowering of what the host executes, and of leaves.
 //!
 //! in   host calls, leave rows
-//! out  calls through the builtin table; one exit per part that all leaves share
+//! out  calls through the builtin table; one exit per part that leaves share, but for those of stubs (`stubs`, Y4)
 
 use super::{Lower, Result, symbols};
 use hotevm_abi::{LeaveRow, NativeFrame, PLACE_GAS_MAX, PLACE_PC_MAX, Status};
@@ -43,6 +43,9 @@ impl<'ctx> Lower<'ctx, '_> {
             Via::Table => symbols::row("table_call")?,
             Via::Step => symbols::row("step")?,
         };
+        if call.pc > PLACE_PC_MAX || gas_behind > PLACE_GAS_MAX {
+            return Err(self.defect("a host instruction whose place is too great"));
+        }
         let opcode = if call.via == Via::Builtin { 0 } else { call.opcode };
         let place = self.symbols.i64.const_int(hotevm_abi::place(opcode, call.pc, gas_behind), false);
         let height = self.moved_top(top, call.top)?;

@@ -27,18 +27,7 @@ pub(super) fn moved(function: &Function, has_tests: bool, is_mask: impl Fn(Value
             _ => false,
         };
     }
-    for end in function.blocks.iter().filter_map(|block| block.end.as_ref()) {
-        let tested = match end {
-            Terminator::Switch { target, .. } | Terminator::Dispatch { target, .. } if has_tests => Some(*target),
-            _ => None,
-        };
-        let mut read = end.operands();
-        // The target comes first; it may be an argument of an edge as well.
-        if tested.is_some() && read.first() == tested.as_ref() {
-            read.remove(0);
-        }
-        read.into_iter().for_each(|operand| moved[operand.index()] = false);
-    }
+    clear_read_by_ends(function, has_tests, &mut moved);
     for _ in 0..PASSES_MAX {
         if !narrow_down(function, has_tests, &is_constant, &mut moved) {
             return moved;
@@ -49,8 +38,19 @@ pub(super) fn moved(function: &Function, has_tests: bool, is_mask: impl Fn(Value
             moved[value.index()] = false;
         }
     }
-    narrow_down(function, has_tests, &is_constant, &mut moved);
+    clear_read_by_ends(function, false, &mut moved);
+    // Without tests what is left depends on nothing but stores, so that one pass settles it.
+    narrow_down(function, false, &is_constant, &mut moved);
     moved
+}
+
+/// Takes out what breaks M1 at the ends of blocks.
+fn clear_read_by_ends(function: &Function, has_tests: bool, moved: &mut [bool]) {
+    for end in function.blocks.iter().filter_map(|block| block.end.as_ref()) {
+        // The target comes first; it may be an argument of an edge as well.
+        let tested = usize::from(has_tests && matches!(end, Terminator::Switch { .. } | Terminator::Dispatch { .. }));
+        end.operands().into_iter().skip(tested).for_each(|operand| moved[operand.index()] = false);
+    }
 }
 
 /// Takes out what breaks M1 at one instruction or another; whether there was any.

@@ -142,6 +142,33 @@ fn pitfall_28_operands_that_are_known() {
     }
 }
 
+/// Words that come from memory, a bit at a time: as addresses, as computed jumps, compared with each other, with zero and a constant.
+#[test]
+fn pitfall_28_words_from_memory() {
+    let store = "0 CALLDATALOAD 0x60 MSTORE 0x20 CALLDATALOAD 0x80 MSTORE";
+    let show = "0 MSTORE MSIZE 0x20 MSTORE GAS 0x40 MSTORE 0x60 0 RETURN";
+    let uses = [
+        format!("{store} 0x60 MLOAD MLOAD {show}"),
+        format!("{store} 0x60 MLOAD DUP1 MLOAD ADD {show}"),
+        format!("{store} 0x60 MLOAD 0x20 ADD MLOAD {show}"),
+        format!("{store} 0x60 MLOAD ISZERO {show}"),
+        format!("{store} 0x60 MLOAD 0x80 MLOAD EQ {show}"),
+        format!("{store} 0x60 MLOAD 0x100000000 EQ {show}"),
+        format!("{store} 0x60 MLOAD JUMP :there {show}"),
+        format!("0x80 0x40 MSTORE 0 CALLDATALOAD 0x40 MSTORE 0x40 MLOAD DUP1 0x20 ADD SUB {show}"),
+        format!("0x80 0x40 MSTORE 0 CALLDATALOAD 0x40 MSTORE 1 0x40 MLOAD 0x44 ADD MSTORE 0x40 MLOAD 0x44 ADD MLOAD {show}"),
+    ];
+    let zero = U256::ZERO;
+    let bits = (0..256).map(|bit| U256::ONE << bit).chain([zero, U256::MAX, U256::from(u32::MAX), U256::from(u64::MAX)]);
+    let inputs: Vec<Input> =
+        bits.flat_map(|word| [[word, zero], [word, word]]).map(|pair| input(words(&pair), GasLimit::Exact(300_000))).collect();
+    for code in uses {
+        let agreement = check(&case(SpecId::OSAKA, &[assemble(&code)], inputs.clone()));
+        assert!(agreement.successes + agreement.halts + agreement.reverts == agreement.executions, "{code}: {agreement:?}");
+        assert!(agreement.successes > 0 || code.contains("JUMP"), "{code}: {agreement:?}");
+    }
+}
+
 #[test]
 fn pitfall_28_copies_that_overlap() {
     let fill =
