@@ -142,6 +142,34 @@ fn pitfall_28_operands_that_are_known() {
     }
 }
 
+/// Memory is written before and behind a host instruction that moves it: to where glibc maps pages of their own.
+#[test]
+fn pitfall_26_the_base_of_memory_is_read_again_behind_what_moves_it() {
+    let growing = [
+        "0x20 0 0x40000 CALLDATACOPY",
+        "0x20 0 0x40000 CODECOPY",
+        "0x20 0 0x40000 ADDRESS EXTCODECOPY",
+        "0x20 0 0x40000 RETURNDATACOPY",
+        "0x20 0 0x40000 MCOPY",
+        "0x20 0x40000 KECCAK256 POP",
+        "0x20 0x40000 LOG0",
+        "5 4 3 2 0x20 0x40000 LOG4",
+        "0x40000 MLOAD POP",
+        "1 0x40000 MSTORE",
+        "1 0x40000 MSTORE8",
+        "0x20 0x40000 0x20 0 0 4 GAS CALL POP",
+        "0x20 0x40000 0 CREATE POP",
+    ];
+    for grow in growing {
+        let returned = "0x20 0 0x20 0 4 GAS STATICCALL POP";
+        let code = format!(
+            "{returned} 0x1111 0 MSTORE 0x2222 0x20 MSTORE {grow} 0x3333 0 MSTORE 0 MLOAD 0x20 MLOAD ADD 0x20 MSTORE 0x40 0 RETURN"
+        );
+        let agreement = check(&case(SpecId::OSAKA, &[assemble(&code)], vec![input([7; 40], GasLimit::Ample)]));
+        assert_eq!(agreement.successes, agreement.executions, "{grow}: {agreement:?}");
+    }
+}
+
 /// Words that come from memory, a bit at a time: as addresses, as computed jumps, compared with each other, with zero and a constant.
 #[test]
 fn pitfall_28_words_from_memory() {
