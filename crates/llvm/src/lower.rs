@@ -68,6 +68,7 @@ pub(crate) fn lower<'ctx>(
         parts,
         stubs: HashMap::new(),
         abilities,
+        exit: None,
         values: vec![None; function.values.len()],
         narrow: vec![None; function.values.len()],
         moved: moved::moved(function, abilities.has_tests, |value| constants[value.index()].is_some_and(narrow::is_narrow)),
@@ -146,6 +147,8 @@ struct Lower<'ctx, 'a> {
     /// The stubs in front of host builtins, by offset in the builtin table, and whether they only come back to go on (Y4).
     stubs: HashMap<(usize, bool), FunctionValue<'ctx>>,
     abilities: Abilities,
+    /// What returns a status from the entry, once it is needed.
+    exit: Option<FunctionValue<'ctx>>,
     values: Vec<Option<BasicValueEnum<'ctx>>>,
     /// Values that are numbers or narrow words.
     narrow: Vec<Option<narrow::Narrow<'ctx>>>,

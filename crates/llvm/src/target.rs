@@ -230,12 +230,12 @@ fn known_features(host: &str) -> (String, Vec<String>) {
 }
 
 impl Optimisation {
-    /// The pass pipeline, in LLVM's spelling.
+    /// The pass pipeline, in LLVM's spelling. Stubs that nothing calls go first.
     pub(crate) const fn passes(self) -> &'static str {
         match self {
-            Self::None => "function(simplifycfg)",
-            Self::Fast => "function(early-cse,simplifycfg)",
-            Self::Full => "function(simplifycfg)",
+            Self::None => "globaldce,function(simplifycfg)",
+            Self::Fast => "globaldce,function(early-cse,simplifycfg)",
+            Self::Full => "globaldce,function(simplifycfg)",
         }
     }
 }

@@ -37,8 +37,7 @@ impl<'ctx> Lower<'ctx, '_> {
             (format!("host_{}", row.name), builtin)
         };
         let stub = self.module.add_function(&name, ty, Some(Linkage::Internal));
-        symbols::attributes(self.context, stub);
-        symbols::add_attribute(self.context, stub, "noinline");
+        symbols::stub_attributes(self.context, stub);
         if exits {
             self.define_exiting_stub(stub, row)?;
         } else {
@@ -49,7 +48,7 @@ impl<'ctx> Lower<'ctx, '_> {
     }
 
     /// A stub that comes back where its builtin says `Continue`, and returns any other status from the entry (Y4).
-    fn define_exiting_stub(&self, stub: FunctionValue<'ctx>, row: &'static BuiltinRow) -> Result<()> {
+    fn define_exiting_stub(&mut self, stub: FunctionValue<'ctx>, row: &'static BuiltinRow) -> Result<()> {
         let builder = self.context.create_builder();
         let [entered, ended, goes_on] = ["stub", "ended", "on"].map(|name| self.context.append_basic_block(stub, name));
         builder.position_at_end(entered);
@@ -64,15 +63,33 @@ impl<'ctx> Lower<'ctx, '_> {
         self.exit_with(&builder, stub, status)
     }
 
-    /// Returns a status from the entry (Y4).
-    fn exit_with(&self, builder: &Builder<'ctx>, stub: FunctionValue<'ctx>, status: IntValue<'ctx>) -> Result<()> {
-        let frame = stub.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?.into_pointer_value();
-        let slot = self.symbols.offset(builder, frame, offset_of!(NativeFrame, ended) as i64)?;
-        builder.build_store(slot, status)?;
-        let exit = self.symbols.offset(builder, frame, offset_of!(NativeFrame, exit) as i64)?;
-        self.call_intrinsic(builder, "llvm.eh.sjlj.longjmp", &[], &[exit.into()])?;
+    /// Returns a status from the entry (Y4), by a function that all stubs share.
+    fn exit_with(&mut self, builder: &Builder<'ctx>, stub: FunctionValue<'ctx>, status: IntValue<'ctx>) -> Result<()> {
+        let frame = stub.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?;
+        let exit = match self.exit {
+            Some(exit) => exit,
+            None => self.define_exit()?,
+        };
+        builder.build_call(exit, &[frame.into(), status.into()], "")?;
         builder.build_unreachable()?;
         Ok(())
+    }
+
+    fn define_exit(&mut self) -> Result<FunctionValue<'ctx>> {
+        let ty = self.context.void_type().fn_type(&[self.symbols.pointer.into(), self.symbols.i32.into()], false);
+        let exit = self.module.add_function("exit", ty, Some(Linkage::Internal));
+        symbols::stub_attributes(self.context, exit);
+        ["cold", "noreturn"].iter().for_each(|name| symbols::add_attribute(self.context, exit, name));
+        let [frame, status] = exit.get_params()[..] else { return Err(self.defect("exit without parameters")) };
+        let frame = frame.into_pointer_value();
+        let builder = self.context.create_builder();
+        builder.position_at_end(self.context.append_basic_block(exit, "exit"));
+        builder.build_store(self.symbols.offset(&builder, frame, offset_of!(NativeFrame, ended) as i64)?, status)?;
+        let buffer = self.symbols.offset(&builder, frame, offset_of!(NativeFrame, exit) as i64)?;
+        self.call_intrinsic(&builder, "llvm.eh.sjlj.longjmp", &[], &[buffer.into()])?;
+        builder.build_unreachable()?;
+        self.exit = Some(exit);
+        Ok(exit)
     }
 
     /// Grows memory to an end; leaves at a site where that is refused (Y4).

@@ -132,9 +132,8 @@ impl<'ctx> Symbols<'ctx> {
     /// Makes a function the stub of a cold builtin (Y1).
     pub(super) fn cold_stub(&self, context: &Context, stub: FunctionValue<'ctx>) {
         stub.set_call_conventions(PRESERVE_MOST);
-        attributes(context, stub);
+        stub_attributes(context, stub);
         add_attribute(context, stub, "cold");
-        add_attribute(context, stub, "noinline");
     }
 
     /// The function type of a kind of builtin.
@@ -272,6 +271,12 @@ pub(super) fn attributes(context: &Context, function: FunctionValue<'_>) {
     for (name, value) in strings {
         function.add_attribute(AttributeLoc::Function, context.create_string_attribute(name, value));
     }
+}
+
+/// Attributes of what parts share: small, without gaps between them.
+pub(super) fn stub_attributes(context: &Context, function: FunctionValue<'_>) {
+    attributes(context, function);
+    ["noinline", "optsize"].iter().for_each(|name| add_attribute(context, function, name));
 }
 
 pub(super) fn add_attribute(context: &Context, function: FunctionValue<'_>, name: &str) {
