@@ -56,26 +56,13 @@ impl Definitions {
     /// The checked number that a word stands behind, and by how many bytes, which is less than 2^31: such a word needs no check
     /// of its own.
     pub fn address(&self, word: Value) -> Option<(Value, u32)> {
-        let (mut word, mut bytes) = (word, 0_u32);
-        for _ in 0..SUMS_MAX {
-            match self.get(word)? {
-                Definition::Sum(other, constant) => {
-                    bytes = u32::try_from(*constant).ok()?.checked_add(bytes).filter(|bytes| *bytes < 1 << 31)?;
-                    word = *other;
-                }
-                Definition::Unary(PureOp::FromNum, number) => {
-                    return match self.get(*number)? {
-                        Definition::Narrowed => Some((*number, bytes)),
-                        Definition::Offset(base, more) => {
-                            Some((*base, bytes.checked_add(*more).filter(|bytes| *bytes < 1 << 31)?))
-                        }
-                        _ => None,
-                    };
-                }
-                _ => return None,
-            }
+        let (word, bytes) = self.sum(word);
+        let Definition::Unary(PureOp::FromNum, number) = self.get(word)? else { return None };
+        match self.get(*number)? {
+            Definition::Narrowed => Some((*number, bytes)),
+            Definition::Offset(base, more) => Some((*base, bytes.checked_add(*more).filter(|bytes| *bytes < 1 << 31)?)),
+            _ => None,
         }
-        None
     }
 
     /// The word that a word was computed from by adding constants, and their sum, which is less than 2^31.

@@ -50,17 +50,22 @@ impl<'ctx> Lower<'ctx, '_> {
     /// A stub that comes back where its builtin says `Continue`, and returns any other status from the entry (Y4).
     fn define_exiting_stub(&mut self, stub: FunctionValue<'ctx>, row: &'static BuiltinRow) -> Result<()> {
         let builder = self.context.create_builder();
-        let [entered, ended, goes_on] = ["stub", "ended", "on"].map(|name| self.context.append_basic_block(stub, name));
-        builder.position_at_end(entered);
+        builder.position_at_end(self.context.append_basic_block(stub, "stub"));
         let status = self.call_builtin(&builder, stub, row)?.ok_or_else(|| self.defect("no status"))?.into_int_value();
+        self.return_if_continue(&builder, stub, status)?;
+        self.exit_with(&builder, stub, status)
+    }
+
+    /// Returns from a stub where the status is `Continue`; the builder stands where it is another.
+    fn return_if_continue(&self, builder: &Builder<'ctx>, stub: FunctionValue<'ctx>, status: IntValue<'ctx>) -> Result<()> {
+        let [ended, goes_on] = ["ended", "on"].map(|name| self.context.append_basic_block(stub, name));
         let ends = builder.build_int_compare(IntPredicate::NE, status, self.symbols.i32.const_zero(), "ends")?;
         let branch = builder.build_conditional_branch(ends, ended, goes_on)?;
         self.symbols.mark_unlikely(branch);
         builder.position_at_end(goes_on);
         builder.build_return(None)?;
-
         builder.position_at_end(ended);
-        self.exit_with(&builder, stub, status)
+        Ok(())
     }
 
     /// Returns a status from the entry (Y4), by a function that all stubs share.
@@ -119,8 +124,7 @@ impl<'ctx> Lower<'ctx, '_> {
         let frame = frame.into_pointer_value();
 
         let builder = self.context.create_builder();
-        let [entered, refused, goes_on] = ["stub", "refused", "on"].map(|name| self.context.append_basic_block(stub, name));
-        builder.position_at_end(entered);
+        builder.position_at_end(self.context.append_basic_block(stub, "stub"));
         let rest =
             builder.build_and(rest_and_site.into_int_value(), number.const_int(u64::from(GROWTH_GAS_MAX), false), "rest")?;
         let target = self.symbols.builtin(&builder, frame, row)?;
@@ -128,12 +132,7 @@ impl<'ctx> Lower<'ctx, '_> {
         let ty = self.symbols.builtin_type(self.context, row.kind);
         let call = builder.build_indirect_call(ty, target, &[frame.into(), end.into(), rest.into()], "status")?;
         let status = call.try_as_basic_value().basic().ok_or_else(|| self.defect("no status"))?.into_int_value();
-        let is_refused = builder.build_int_compare(IntPredicate::NE, status, self.symbols.i32.const_zero(), "refused")?;
-        builder.build_conditional_branch(is_refused, refused, goes_on)?;
-        builder.position_at_end(goes_on);
-        builder.build_return(None)?;
-
-        builder.position_at_end(refused);
+        self.return_if_continue(&builder, stub, status)?;
         let shift = number.const_int(u64::from(GROWTH_SITE_SHIFT), false);
         let site = builder.build_right_shift(rest_and_site.into_int_value(), shift, false, "site")?;
         let site = builder.build_int_truncate(site, self.symbols.i32, "site")?;
