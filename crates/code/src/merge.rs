@@ -1,4 +1,4 @@
-//! Equal constants of an object, stored once.
+//! Equal constants of an object, stored once, where anything points to them: LLVM leaves constants behind for which it found a shorter form.
 //!
 //! in   a checked object (`elf`)
 //! out  the same object; sections of constants hold each of them once, and relocations point there
@@ -44,20 +44,23 @@ fn mergeable(object: &Object<'_>, index: usize) -> Option<usize> {
 
 fn merge_section(object: &mut Object<'_>, index: usize, len: usize) {
     let mut bytes = Vec::new();
-    let mut known = HashMap::new();
-    let moved: Vec<usize> = object.sections[index]
-        .bytes
-        .chunks_exact(len)
-        .map(|constant| {
+    let (sections, mut moved) = (&object.sections, HashMap::new());
+    let (constants, mut known) = (&sections[index].bytes, HashMap::new());
+    for relocation in
+        sections.iter().flat_map(|section| &section.relocations).filter(|relocation| relocation.symbol.section == index)
+    {
+        let start = relocation.symbol.offset;
+        moved.entry(start).or_insert_with(|| {
+            let constant = &constants[start..start + len];
             *known.entry(constant).or_insert_with(|| {
                 bytes.extend_from_slice(constant);
                 bytes.len() - len
             })
-        })
-        .collect();
+        });
+    }
     for relocation in object.sections.iter_mut().flat_map(|section| &mut section.relocations) {
         if relocation.symbol.section == index {
-            relocation.symbol.offset = moved[relocation.symbol.offset / len];
+            relocation.symbol.offset = moved[&relocation.symbol.offset];
         }
     }
     object.sections[index].bytes = Cow::Owned(bytes);

@@ -265,6 +265,33 @@ pub struct HostCall {
     pub top: i32,
     /// What executes it.
     pub via: Via,
+    /// Operands that it is handed.
+    pub given: Given,
+}
+
+/// Operands that a host instruction is handed, as they are not at home: small constants, from the top of the stack. Whatever executes it
+/// brings them home first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Given {
+    /// All are at home.
+    #[default]
+    Nothing,
+    /// The one on top.
+    One(u32),
+    /// The one on top, and the one below it.
+    Two(u16, u16),
+}
+
+impl Given {
+    /// The operands, from the top.
+    pub fn operands(self) -> impl Iterator<Item = u32> {
+        let operands = match self {
+            Self::Nothing => [None, None],
+            Self::One(first) => [Some(first), None],
+            Self::Two(first, second) => [Some(first.into()), Some(second.into())],
+        };
+        operands.into_iter().flatten()
+    }
 }
 
 /// What executes an opcode on the host's side.

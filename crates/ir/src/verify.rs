@@ -26,6 +26,7 @@
 //! V19  A forced leave names a bit below 64.
 //! V20  What is given back, on a way or by a leave row, was charged on the way from the root.
 //! V21  The base of an offset is the result of a narrowing, and the offset is below 2^31, so that their sum is below 2^33.
+//! V22  Operands are given to builtins that execute an instruction of the EVM, and no more than the instruction takes.
 
 mod tree;
 

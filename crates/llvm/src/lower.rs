@@ -3,8 +3,8 @@
 //! in   a verified function
 //! out  a module with one function per part, entry points, leave rows
 //!
-//! Z1  The entry has the signature of [`hotevm_abi::NativeFn`] and calls part 0. Parts take the number of a root block, nothing, frame and stack
-//!     top, keep no register for their caller, and enter each other by tail calls.
+//! Z1  The entry has the signature of [`hotevm_abi::NativeFn`] and calls part 0. Parts take the number of a root block, frame and stack top,
+//!     keep no register for their caller, and enter each other by tail calls.
 //! Z2  Gas, memory length and builtin pointers are read from the frame where they are needed, never kept. The base of memory is kept
 //!     within a tree, up to what may move it: growth, and whatever the host executes.
 //! Z3  A leave is a site number and stores; the site's row says the rest. Leaves of a part share one exit, but for those
@@ -37,6 +37,7 @@ use inkwell::{
     values::{BasicValueEnum, FunctionValue, IntValue, PhiValue, PointerValue},
 };
 use std::collections::HashMap;
+use stubs::StubKey;
 use symbols::Symbols;
 
 pub(crate) type Result<T> = std::result::Result<T, CompileError>;
@@ -69,6 +70,7 @@ pub(crate) fn lower<'ctx>(
         stubs: HashMap::new(),
         abilities,
         exit: None,
+        sum: None,
         values: vec![None; function.values.len()],
         narrow: vec![None; function.values.len()],
         moved: moved::moved(function, abilities.has_tests, |value| constants[value.index()].is_some_and(narrow::is_narrow)),
@@ -79,6 +81,7 @@ pub(crate) fn lower<'ctx>(
         memory_base: None,
         tops: HashMap::new(),
         leaves: vec![],
+        second: None,
         growth_sites: HashMap::new(),
     };
     for part in 0..lower.symbols.parts.len() {
@@ -86,7 +89,7 @@ pub(crate) fn lower<'ctx>(
     }
     lower.dispatch()?;
     lower.define_entry()?;
-    lower.define_stub(lower.symbols.grow, symbols::row("grow")?)?;
+    lower.define_refusable_growth()?;
     lower.define_call_data_stub()?;
     let entries = entries(function);
     Ok(Lowered { entries, leaves: lower.leaves })
@@ -144,11 +147,13 @@ struct Lower<'ctx, 'a> {
     limits: &'a Limits,
     symbols: Symbols<'ctx>,
     parts: Vec<usize>,
-    /// The stubs in front of host builtins, by offset in the builtin table, and whether they only come back to go on (Y4).
-    stubs: HashMap<(usize, bool), FunctionValue<'ctx>>,
+    /// The stubs in front of builtins.
+    stubs: HashMap<StubKey, FunctionValue<'ctx>>,
     abilities: Abilities,
     /// What returns a status from the entry, once it is needed.
     exit: Option<FunctionValue<'ctx>>,
+    /// What adds a number to a vector, once it is needed (M2).
+    sum: Option<FunctionValue<'ctx>>,
     values: Vec<Option<BasicValueEnum<'ctx>>>,
     /// Values that are numbers or narrow words.
     narrow: Vec<Option<narrow::Narrow<'ctx>>>,
@@ -166,6 +171,8 @@ struct Lower<'ctx, 'a> {
     /// Root and stack top of the tree that a block belongs to.
     tops: HashMap<usize, (usize, PointerValue<'ctx>)>,
     leaves: Vec<LeaveRow>,
+    /// The second word of memory, which the stub of the next host instruction stores.
+    second: Option<u32>,
     /// Sites of leaves where memory cannot grow, by row.
     growth_sites: HashMap<LeaveRow, u32>,
 }
@@ -348,6 +355,10 @@ impl<'ctx> Lower<'ctx, '_> {
             {
                 self.host(call, gas, top)?;
                 insts.next();
+                continue;
+            }
+            if let Some(word) = self.second_word(inst, insts.clone()) {
+                self.second = Some(word);
                 continue;
             }
             let result = self.inst(*value, inst, root, top)?;

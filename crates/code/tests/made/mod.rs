@@ -123,7 +123,7 @@ pub fn jump_object() -> Made {
 }
 
 /// `entry()`: the sum of three constants of eight bytes, each named by a symbol of its own; `addend` is that of the last relocation.
-pub fn constants_object(constants: [u64; 3], constant_len: u64, addend: i64) -> Vec<u8> {
+pub fn constants_object<const N: usize>(constants: [u64; N], constant_len: u64, addend: i64) -> Vec<u8> {
     let code = [0x48, 0x8b, 0x05, 0, 0, 0, 0, 0x48, 0x03, 0x05, 0, 0, 0, 0, 0x48, 0x03, 0x05, 0, 0, 0, 0, 0xc3];
     let mut made = Made::new(Architecture::X86_64, &code);
     let text = made.text;

@@ -6,7 +6,7 @@
 use super::{Builder, path::Path};
 use crate::{
     analysis::blocks::Exit,
-    function::{Block, Edge, HostCall, Inst, PureOp, Terminator, Type, Value, Via},
+    function::{Block, Edge, Given, HostCall, Inst, PureOp, Terminator, Type, Value, Via},
     leave::LeaveReason,
     opcodes::Class,
 };
@@ -44,7 +44,7 @@ impl Builder<'_> {
 
     fn host_call(&mut self, opcode: u8, pc: u32, via: Via) -> HostCall {
         self.store_dirty(&[]);
-        HostCall { opcode, pc, top: self.path.top, via }
+        HostCall { opcode, pc, top: self.path.top, via, given: Given::Nothing }
     }
 
     fn suspend(&mut self, source: usize, via: Via) -> Terminator {

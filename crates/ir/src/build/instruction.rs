@@ -8,7 +8,7 @@
 use super::{Builder, path::Slot};
 use crate::{
     bytecode::{Code, Instruction},
-    function::{Field, HostCall, Inst, PureOp, Type, Value, Via},
+    function::{Field, Given, HostCall, Inst, PureOp, Type, Value, Via},
     leave::LeaveReason,
     opcodes::{Class, Opcode},
 };
@@ -201,13 +201,32 @@ impl Builder<'_> {
     }
 
     fn host(&mut self, instruction: &Instruction, opcode: &Opcode, via: Via) {
+        let given = if via == Via::Builtin { self.give(opcode.inputs) } else { Given::Nothing };
         self.store_computed(self.path.top - i32::from(opcode.inputs));
-        let call = HostCall { opcode: instruction.byte, pc: instruction.pc, top: self.path.top, via };
+        let call = HostCall { opcode: instruction.byte, pc: instruction.pc, top: self.path.top, via, given };
         self.emit(Inst::Host(call));
         self.path.drop_top(i32::from(opcode.inputs));
         self.path.top += i32::from(opcode.outputs);
         self.forget();
         self.path.synced_at(instruction.pc + 1);
+    }
+
+    /// Operands from the top that are small constants, and not at home: they need not be brought there.
+    fn give(&mut self, inputs: u8) -> Given {
+        let top = self.path.top;
+        let small = |depth: u8| {
+            let slot = self.path.slots.get(&(top - i32::from(depth))).filter(|slot| depth <= inputs && slot.dirty)?;
+            self.constant(slot.value).and_then(|word| u32::try_from(word).ok())
+        };
+        let half = |depth: u8| small(depth).and_then(|word| u16::try_from(word).ok());
+        let given = match (half(1), half(2)) {
+            (Some(first), Some(second)) => Given::Two(first, second),
+            _ => small(1).map_or(Given::Nothing, Given::One),
+        };
+        for slot in (top - given.operands().count() as i32)..top {
+            self.path.slots.remove(&slot);
+        }
+        given
     }
 
     /// Values are read from home again rather than kept over a call, but for constants and checked addresses, which take one register.

@@ -5,7 +5,7 @@
 
 use super::{TYPES, VIAS, token::Cursor};
 use crate::{
-    function::{BlockData, Edge, Field, Function, HostCall, Inst, Leave, PureOp, Root, Terminator, Type, Value},
+    function::{BlockData, Edge, Field, Function, Given, HostCall, Inst, Leave, PureOp, Root, Terminator, Type, Value},
     leave::LeaveReason,
     opcodes,
 };
@@ -312,7 +312,19 @@ fn host_call(cursor: &mut Cursor<'_>) -> Result<HostCall, Reason> {
     let top = top(cursor)?;
     cursor.expect(",")?;
     let via = row_of(VIAS, "way to the host", cursor.name()?)?;
-    Ok(HostCall { opcode, pc, top, via })
+    Ok(HostCall { opcode, pc, top, via, given: given(cursor)? })
+}
+
+fn given(cursor: &mut Cursor<'_>) -> Result<Given, Reason> {
+    if !cursor.take(",") {
+        return Ok(Given::Nothing);
+    }
+    let mut ahead = cursor.clone();
+    let first = cursor.labelled("given")?;
+    if !cursor.take(",") {
+        return Ok(Given::One(first));
+    }
+    Ok(Given::Two(ahead.labelled("given")?, cursor.number()?))
 }
 
 fn inst(cursor: &mut Cursor<'_>) -> Result<Inst, Reason> {

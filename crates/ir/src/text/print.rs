@@ -180,7 +180,9 @@ fn inst_text(inst: &Inst) -> String {
 
 fn host_call(call: &HostCall) -> String {
     let (name, via) = (opcodes::name(call.opcode), name_in(VIAS, &call.via));
-    format!("{name} at {:#06x}, top [{}], {via}", call.pc, call.top)
+    let given: Vec<_> = call.given.operands().map(|operand| format!("{operand:#x}")).collect();
+    let given = if given.is_empty() { String::new() } else { format!(", given {}", given.join(", ")) };
+    format!("{name} at {:#06x}, top [{}], {via}{given}", call.pc, call.top)
 }
 
 fn values(values: &[Value]) -> String {

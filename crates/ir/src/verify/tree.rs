@@ -6,7 +6,10 @@
 //! The walk goes depth first and takes back what a block added when it leaves it, so that it is linear.
 
 use super::{Checked, STACK_LIMIT, broken, hold, is_slot, is_top};
-use crate::function::{Edge, Function, HostCall, Inst, LeaveId, Root, Terminator, Type, Value};
+use crate::{
+    function::{Edge, Function, HostCall, Inst, LeaveId, Root, Terminator, Type, Value, Via},
+    opcodes,
+};
 use std::collections::HashSet;
 
 /// What is known on the way from a root, apart from visible values.
@@ -262,7 +265,7 @@ impl<'a> Walk<'a> {
         edge.args.iter().try_for_each(|arg| self.operand(*arg, Type::Word, block))?;
         let (wanted, brought) = (root.memory_min, facts.memory);
         hold(brought >= wanted.into(), 17, block, || format!("{} wants {wanted} bytes, not {brought}", edge.block))?;
-        if matches!(end, Terminator::Suspend { call, .. } if call.via == crate::function::Via::Step) {
+        if matches!(end, Terminator::Suspend { call, .. } if call.via == Via::Step) {
             let all = root.height_min == 0 && i32::from(root.height_max) == STACK_LIMIT;
             return hold(all, 18, block, || format!("{} relies on a height that nothing tells", edge.block));
         }
@@ -276,5 +279,8 @@ impl<'a> Walk<'a> {
 }
 
 fn host_call(call: &HostCall, block: usize) -> Checked {
-    is_top(call.top, block)
+    is_top(call.top, block)?;
+    let inputs = opcodes::info(call.opcode).filter(|_| call.via == Via::Builtin).map_or(0, |opcode| usize::from(opcode.inputs));
+    let given = call.given.operands().count();
+    hold(given <= inputs, 22, block, || format!("{given} operands are given"))
 }

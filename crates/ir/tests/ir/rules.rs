@@ -299,6 +299,18 @@ fn v21_offsets_count_from_narrowed_words() {
     assert_eq!(text::parse(&covered).map(|function| verify::verify(&function)), Ok(Ok(())));
 }
 
+#[test]
+fn v22_operands_are_given_to_builtins_that_take_them() {
+    let host = |rest: &str| lines(&format!("    host {rest}"));
+    check_broken(22, &host("SLOAD at 0x0000, top [1], table, given 0x1"));
+    check_broken(22, &host("SLOAD at 0x0000, top [1], step, given 0x1"));
+    check_broken(22, &host("SLOAD at 0x0000, top [2], builtin, given 0x1, 0x2"));
+    check_broken(22, &format!("{ROOT}    finish STOP at 0x0000, top [1], builtin, given 0x1\n{LEAVE}"));
+    for kept in ["SLOAD at 0x0000, top [1], builtin, given 0xffffffff", "SSTORE at 0x0000, top [2], builtin, given 0x0, 0xffff"] {
+        assert_eq!(text::parse(&host(kept)).map(|function| verify::verify(&function)), Ok(Ok(())), "{kept}");
+    }
+}
+
 /// Changes one thing of a function.
 fn damage(function: &mut Function, random: &mut Random) {
     let wild = |random: &mut Random| if random.below(3) == 0 { u32::MAX } else { random.below(40) as u32 };

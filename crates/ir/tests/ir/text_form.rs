@@ -7,7 +7,7 @@ use crate::{
 };
 use hotevm_ir::{
     Config, Fork, Function, compile,
-    function::{BlockData, Field, HostCall, Inst, PureOp, Root, Type, Value, Via},
+    function::{BlockData, Field, Given, HostCall, Inst, PureOp, Root, Type, Value, Via},
     opcodes, text,
 };
 
@@ -44,7 +44,10 @@ fn every_operation_field_and_opcode_comes_back() {
     }
     for opcode in 0..=u8::MAX {
         for via in [Via::Builtin, Via::Table, Via::Step] {
-            block.insts.push((None, Inst::Host(HostCall { opcode, pc: u32::MAX, top: -i32::from(opcode), via })));
+            for given in [Given::Nothing, Given::One(u32::MAX), Given::Two(0, u16::MAX)] {
+                let call = HostCall { opcode, pc: u32::MAX, top: -i32::from(opcode), via, given };
+                block.insts.push((None, Inst::Host(call)));
+            }
         }
     }
     let number = function.value(Type::Num);

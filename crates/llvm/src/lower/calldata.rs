@@ -8,18 +8,22 @@
 use super::{Lower, Result, symbols, symbols::Region};
 use hotevm_abi::NativeFrame;
 use hotevm_ir::function::Value;
-use inkwell::{IntPredicate, values::IntValue};
+use inkwell::{
+    IntPredicate,
+    values::{BasicValueEnum, IntValue},
+};
 use std::mem::offset_of;
 
 /// Bytes of a word.
 const WORD_BYTES: u64 = 32;
 
 impl<'ctx> Lower<'ctx, '_> {
-    /// In loops a plain read inside of the call data; else, and beyond the end, a stub, which is much less code.
-    pub(super) fn call_data_load(&mut self, offset: Value, root: usize) -> Result<IntValue<'ctx>> {
+    /// In loops a plain read inside of the call data; else, and beyond the end, a stub, which is much less code. The word is a vector where
+    /// it is only moved (M1).
+    pub(super) fn call_data_load(&mut self, offset: Value, is_moved: bool, root: usize) -> Result<BasicValueEnum<'ctx>> {
         let word = self.word(offset)?;
         if !self.function.blocks[root].root.as_ref().is_some_and(|root| root.in_loop) {
-            return self.call_data_by_stub(word);
+            return self.call_data_by_stub(word, is_moved);
         }
         let function = self.part_state()?.function;
         let inside = self.context.append_basic_block(function, "inside");
@@ -40,27 +44,32 @@ impl<'ctx> Lower<'ctx, '_> {
         let index = self.builder.build_int_truncate(word, self.symbols.i64, "index")?;
         // SAFETY: only an address is computed here; the branch above vouches for the access.
         let pointer = unsafe { self.builder.build_gep(self.symbols.i8, base, &[index], "data")? };
-        let read = self.load_big_endian(pointer, Region::CallData)?;
+        let read: BasicValueEnum<'ctx> = if is_moved {
+            self.reversed(self.load_vector(pointer, 1, Region::CallData)?)?.into()
+        } else {
+            self.load_big_endian(pointer, Region::CallData)?.into()
+        };
         self.builder.build_unconditional_branch(joined)?;
 
         self.builder.position_at_end(outside);
-        let padded = self.call_data_by_stub(word)?;
+        let padded = self.call_data_by_stub(word, is_moved)?;
         self.builder.build_unconditional_branch(joined)?;
 
         self.builder.position_at_end(joined);
-        let phi = self.builder.build_phi(self.symbols.word, "calldata")?;
+        let phi = self.builder.build_phi(read.get_type(), "calldata")?;
         phi.add_incoming(&[(&read, inside), (&padded, outside)]);
-        Ok(phi.as_basic_value().into_int_value())
+        Ok(phi.as_basic_value())
     }
 
     /// Reads call data wherever the offset points to; the result comes back in the frame.
-    fn call_data_by_stub(&self, offset: IntValue<'ctx>) -> Result<IntValue<'ctx>> {
+    fn call_data_by_stub(&self, offset: IntValue<'ctx>, is_moved: bool) -> Result<BasicValueEnum<'ctx>> {
         let low = self.builder.build_int_truncate(offset, self.symbols.i64, "offset")?;
         let beyond = self.symbols.i64.const_all_ones();
         let number = self.builder.build_select(self.is_wide(offset)?, beyond, low, "offset")?.into_int_value();
         let call = self.builder.build_call(self.symbols.call_data_load, &[self.frame()?.into(), number.into()], "")?;
         call.set_call_convention(self.symbols.stub_convention());
-        Ok(self.load_frame(self.symbols.word.into(), offset_of!(NativeFrame, scratch))?.into_int_value())
+        let result = offset_of!(NativeFrame, scratch);
+        if is_moved { Ok(self.frame_vector(result)?.into()) } else { self.load_frame(self.symbols.word.into(), result) }
     }
 
     /// Defines the stub: a plain read inside of the call data, else the builtin.

@@ -3,13 +3,20 @@
 //! in   host calls, leave rows
 //! out  calls through the builtin table; one exit per part that leaves share, but for those of stubs (`stubs`, Y4)
 
-use super::{Lower, Result, symbols};
+use super::{
+    Lower, Result,
+    stubs::{Handed, SECOND_WORD},
+    symbols,
+};
 use hotevm_abi::{LeaveRow, NativeFrame, PLACE_GAS_MAX, PLACE_PC_MAX, Status};
-use hotevm_ir::function::{Edge, HostCall, Inst, Leave, LeaveId, Value, Via};
+use hotevm_ir::{
+    function::{Edge, Given, HostCall, Inst, Leave, LeaveId, Value, Via},
+    opcodes::byte,
+};
 use inkwell::{
     IntPredicate,
     basic_block::BasicBlock,
-    values::{BasicValueEnum, FunctionValue, IntValue, PhiValue, PointerValue},
+    values::{BasicMetadataValueEnum, BasicValueEnum, FunctionValue, IntValue, PhiValue, PointerValue},
 };
 use std::mem::offset_of;
 
@@ -49,10 +56,28 @@ impl<'ctx> Lower<'ctx, '_> {
         let opcode = if call.via == Via::Builtin { 0 } else { call.opcode };
         let place = self.symbols.i64.const_int(hotevm_abi::place(opcode, call.pc, gas_behind), false);
         let height = self.moved_top(top, call.top)?;
-        let stub = self.host_stub(row, exits)?;
-        let result = self.builder.build_call(stub, &[self.frame()?.into(), height.into(), place.into()], "status")?;
+        let handed = self.second.take().map_or(Handed::Given(call.given), Handed::Second);
+        let stub = self.host_stub(row, exits, handed)?;
+        let mut args: Vec<BasicMetadataValueEnum<'_>> = vec![self.frame()?.into(), height.into(), place.into()];
+        let given = handed.packed().map(|given| self.symbols.i32.const_int(given.into(), false));
+        args.extend(given.map(BasicMetadataValueEnum::from));
+        let result = self.builder.build_call(stub, &args, "status")?;
         self.memory_base = None;
         Ok(result.try_as_basic_value().basic())
+    }
+
+    /// The word that is stored as the second of memory, where it is a small constant, and where the next instruction that sees memory hashes two
+    /// words: the stub stores it.
+    pub(super) fn second_word<'i>(&self, inst: &Inst, next: impl Iterator<Item = &'i (Option<Value>, Inst)>) -> Option<u32> {
+        let Inst::MStore(address, word) = inst else { return None };
+        let place = self.values[address.index()]?.into_int_value().get_zero_extended_constant()?;
+        let mut ahead = next.map(|(_, inst)| inst);
+        let seen = ahead
+            .find(|inst| !matches!(inst, Inst::Const(_) | Inst::Number(_) | Inst::Pure(..) | Inst::Load(_) | Inst::Store(..)))?;
+        let hashes =
+            matches!(seen, Inst::Host(call) if call.opcode == byte::KECCAK256 && call.given == Given::Two(0, SECOND_WORD.1));
+        let word = self.constants[word.index()].filter(|_| hashes && place == u64::from(SECOND_WORD.0))?;
+        u32::try_from(word).ok()
     }
 
     /// Calls the builtin for an opcode; its status.

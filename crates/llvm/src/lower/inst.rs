@@ -33,7 +33,9 @@ impl<'ctx> Lower<'ctx, '_> {
         top: PointerValue<'ctx>,
     ) -> Result<Option<BasicValueEnum<'ctx>>> {
         Ok(match inst {
-            _ if let Some(value) = value.filter(|value| self.moved[value.index()]) => Some(self.vector_inst(value, inst, top)?),
+            _ if let Some(value) = value.filter(|value| self.moved[value.index()]) => {
+                Some(self.vector_inst(value, inst, root, top)?)
+            }
             Inst::Const(word) => Some(self.constant(*word).into()),
             Inst::Number(number) => Some(self.symbols.i64.const_int(*number, false).into()),
             Inst::Pure(op, args) => self.pure_inst(value, *op, args)?,
@@ -87,7 +89,7 @@ impl<'ctx> Lower<'ctx, '_> {
                 self.store_memory(*address, byte.into())?;
                 None
             }
-            Inst::CallDataLoad(offset) => Some(self.call_data_load(*offset, root)?.into()),
+            Inst::CallDataLoad(offset) => Some(self.call_data_load(*offset, false, root)?),
             Inst::Host(call) => {
                 self.host(call, 0, top)?;
                 None

@@ -5,6 +5,7 @@
 //!
 //! M1  A vector is read by stores, leave rows, and bitwise operations that are vectors themselves; where the target tests whole vectors, by
 //!     checks of addresses, computed jumps, and comparisons with what is a vector or a constant; and by nothing else.
+//! M2  The sum of a vector and a small constant is a vector, outside of loops and where the target tests whole vectors: a stub adds.
 
 use hotevm_ir::{
     Function,
@@ -18,10 +19,13 @@ const PASSES_MAX: u32 = 8;
 pub(super) fn moved(function: &Function, has_tests: bool, is_mask: impl Fn(Value) -> bool) -> Vec<bool> {
     let mut moved = vec![false; function.values.len()];
     let is_constant = constants(function);
+    let sums = if has_tests { sums(function) } else { vec![false; function.values.len()] };
     for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
         let Some(value) = value else { continue };
         moved[value.index()] = match inst {
-            Inst::Load(_) | Inst::MLoad(_) | Inst::Field(Field::Address | Field::Caller | Field::CallValue) => true,
+            _ if sums[value.index()] => true,
+            Inst::Load(_) | Inst::MLoad(_) | Inst::CallDataLoad(_) => true,
+            Inst::Field(Field::Address | Field::Caller | Field::CallValue) => true,
             // A narrow mask makes a narrow word instead.
             Inst::Pure(op, args) => is_bitwise(*op) && !(*op == PureOp::And && args.iter().any(|arg| is_mask(*arg))),
             _ => false,
@@ -29,7 +33,7 @@ pub(super) fn moved(function: &Function, has_tests: bool, is_mask: impl Fn(Value
     }
     clear_read_by_ends(function, has_tests, &mut moved);
     for _ in 0..PASSES_MAX {
-        if !narrow_down(function, has_tests, &is_constant, &mut moved) {
+        if !narrow_down(function, has_tests, &is_constant, &sums, &mut moved) {
             return moved;
         }
     }
@@ -40,7 +44,7 @@ pub(super) fn moved(function: &Function, has_tests: bool, is_mask: impl Fn(Value
     }
     clear_read_by_ends(function, false, &mut moved);
     // Without tests what is left depends on nothing but stores, so that one pass settles it.
-    narrow_down(function, false, &is_constant, &mut moved);
+    narrow_down(function, false, &is_constant, &sums, &mut moved);
     moved
 }
 
@@ -54,7 +58,7 @@ fn clear_read_by_ends(function: &Function, has_tests: bool, moved: &mut [bool]) 
 }
 
 /// Takes out what breaks M1 at one instruction or another; whether there was any.
-fn narrow_down(function: &Function, has_tests: bool, is_constant: &[bool], moved: &mut [bool]) -> bool {
+fn narrow_down(function: &Function, has_tests: bool, is_constant: &[bool], sums: &[bool], moved: &mut [bool]) -> bool {
     let mut changed = false;
     for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
         match inst {
@@ -64,7 +68,7 @@ fn narrow_down(function: &Function, has_tests: bool, is_constant: &[bool], moved
             Inst::Pure(op, args) => {
                 let Some(value) = value else { continue };
                 let fits = args.iter().all(|arg| moved[arg.index()] || is_constant[arg.index()]);
-                if !is_bitwise(*op) || !fits {
+                if !is_bitwise(*op) && !sums[value.index()] || !fits {
                     clear(moved, *value, &mut changed);
                 }
                 let is_test = has_tests && is_equality(*op) && fits;
@@ -89,6 +93,29 @@ const fn is_bitwise(op: PureOp) -> bool {
 /// Whether an operation compares for equality.
 pub(super) const fn is_equality(op: PureOp) -> bool {
     matches!(op, PureOp::Eq | PureOp::IsZero)
+}
+
+/// The sums of a word and a small constant outside of loops (M2).
+fn sums(function: &Function) -> Vec<bool> {
+    let (mut sums, mut is_small) = (vec![false; function.values.len()], vec![false; function.values.len()]);
+    let roots = function.blocks.iter().enumerate().filter(|(_, block)| block.root.as_ref().is_some_and(|root| !root.in_loop));
+    let mut work: Vec<usize> = roots.map(|(number, _)| number).collect();
+    while let Some(number) = work.pop() {
+        let block = &function.blocks[number];
+        for (value, inst) in &block.insts {
+            let Some(value) = value else { continue };
+            match inst {
+                Inst::Const(word) => is_small[value.index()] = u32::try_from(*word).is_ok(),
+                Inst::Pure(PureOp::Add, args) => {
+                    sums[value.index()] = args.iter().filter(|arg| is_small[arg.index()]).count() == 1
+                }
+                _ => {}
+            }
+        }
+        let next = block.end.iter().flat_map(|end| end.edges()).map(|edge| edge.block.index());
+        work.extend(next.filter(|next| function.blocks[*next].root.is_none()));
+    }
+    sums
 }
 
 fn constants(function: &Function) -> Vec<bool> {

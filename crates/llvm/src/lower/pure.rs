@@ -5,9 +5,9 @@
 //!
 //! U1  No shift amount reaches the width of its type, no division is emitted: nothing here is undefined for any operand.
 
-use super::{Lower, Result, moved, symbols};
+use super::{Lower, Result, moved, stubs::Handed, symbols};
 use hotevm_abi::NativeFrame;
-use hotevm_ir::function::{PureOp, Value};
+use hotevm_ir::function::{Given, PureOp, Value};
 use inkwell::{IntPredicate, values::IntValue};
 use std::mem::offset_of;
 
@@ -72,7 +72,7 @@ impl<'ctx> Lower<'ctx, '_> {
         for (index, operand) in operands.iter().enumerate() {
             self.store_frame((*operand).into(), offset_of!(NativeFrame, scratch) + 32 * index)?;
         }
-        let stub = self.host_stub(row, false)?;
+        let stub = self.host_stub(row, false, Handed::Given(Given::Nothing))?;
         self.builder.build_call(stub, &[self.frame()?.into()], "")?;
         Ok(self.load_frame(self.symbols.word.into(), offset_of!(NativeFrame, scratch))?.into_int_value())
     }

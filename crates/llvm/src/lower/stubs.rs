@@ -7,53 +7,151 @@
 //!     since mixing both kinds of instructions is slow otherwise.
 //! Y4  On x86-64, what rarely ends a frame returns from the entry itself then, as C's `longjmp` does: parts need not look at its status.
 //!     What ends frames as a rule returns by way of its part, so that the processor's own stack of return addresses stays right.
+//! Y5  Stubs take the frame in the register that LLVM keeps for Swift's `self`, which no call changes: it is where parts have it, so
+//!     that they need not move it for a call.
 
 use super::{
     Lower, Result,
     host::{GROWTH_GAS_MAX, GROWTH_SITE_SHIFT},
-    symbols,
+    inst::{HOME_ALIGN, WORD_BYTES},
+    symbols::{self, Region},
 };
 use crate::compile::CompileError;
 use hotevm_abi::{BuiltinRow, NativeFrame, Status};
+use hotevm_ir::function::Given;
 use inkwell::{
     IntPredicate,
     builder::Builder,
     module::Linkage,
-    types::BasicTypeEnum,
+    types::{BasicMetadataTypeEnum, BasicType, BasicTypeEnum},
     values::{BasicMetadataValueEnum, BasicValueEnum, FunctionValue, IntValue, PointerValue},
 };
 use std::mem::offset_of;
 
+/// What tells stubs of builtins apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct StubKey {
+    /// Offset in the builtin table.
+    builtin: usize,
+    /// Whether it only comes back to go on (Y4).
+    exits: bool,
+    /// What it is handed.
+    handed: &'static str,
+}
+
+/// What a stub is handed besides the place of its instruction.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Handed {
+    /// Operands.
+    Given(Given),
+    /// The second of two words at the start of memory that are hashed, as Solidity does for mappings: it is not in memory yet.
+    Second(u32),
+}
+
+/// Where the second word of memory begins, and ends.
+pub(super) const SECOND_WORD: (u16, u16) = (0x20, 0x40);
+
+impl Handed {
+    /// All of it, in one number.
+    pub(super) fn packed(self) -> Option<u32> {
+        match self {
+            Self::Given(Given::Nothing) => None,
+            Self::Given(Given::One(first)) => Some(first),
+            Self::Given(Given::Two(first, second)) => Some(u32::from(second) << u16::BITS | u32::from(first)),
+            Self::Second(word) => Some(word),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Given(Given::Nothing) => "",
+            Self::Given(Given::One(_)) => "_one",
+            Self::Given(Given::Two(..)) => "_two",
+            Self::Second(_) => "_second",
+        }
+    }
+}
+
 impl<'ctx> Lower<'ctx, '_> {
     /// The stub of a host builtin; with `exits`, one that only comes back to go on (Y4).
-    pub(super) fn host_stub(&mut self, row: &'static BuiltinRow, exits: bool) -> Result<FunctionValue<'ctx>> {
-        if let Some(stub) = self.stubs.get(&(row.offset, exits)) {
+    pub(super) fn host_stub(&mut self, row: &'static BuiltinRow, exits: bool, handed: Handed) -> Result<FunctionValue<'ctx>> {
+        let key = StubKey { builtin: row.offset, exits, handed: handed.name() };
+        if let Some(stub) = self.stubs.get(&key) {
             return Ok(*stub);
         }
         let builtin = self.symbols.builtin_type(self.context, row.kind);
-        let (name, ty) = if exits {
-            (format!("go_{}", row.name), self.context.void_type().fn_type(&builtin.get_param_types(), false))
-        } else {
-            (format!("host_{}", row.name), builtin)
+        let mut params = builtin.get_param_types();
+        params.extend(handed.packed().map(|_| BasicMetadataTypeEnum::from(self.symbols.i32)));
+        let name = if exits { "go" } else { "host" };
+        let ty = match builtin.get_return_type().filter(|_| !exits) {
+            Some(status) => status.fn_type(&params, false),
+            None => self.context.void_type().fn_type(&params, false),
         };
-        let stub = self.module.add_function(&name, ty, Some(Linkage::Internal));
+        let stub = self.module.add_function(&format!("{name}_{}{}", row.name, key.handed), ty, Some(Linkage::Internal));
         symbols::stub_attributes(self.context, stub);
+        let builder = self.context.create_builder();
+        builder.position_at_end(self.context.append_basic_block(stub, "stub"));
+        self.bring_home(&builder, stub, handed)?;
         if exits {
-            self.define_exiting_stub(stub, row)?;
+            self.define_exiting_stub(&builder, stub, row)?;
         } else {
-            self.define_stub(stub, row)?;
+            self.define_stub(&builder, stub, row)?;
         }
-        self.stubs.insert((row.offset, exits), stub);
+        self.stubs.insert(key, stub);
         Ok(stub)
     }
 
+    /// Brings what a stub is handed to where the interpreter has it.
+    fn bring_home(&self, builder: &Builder<'ctx>, stub: FunctionValue<'ctx>, handed: Handed) -> Result<()> {
+        let [frame, top, _, packed] = stub.get_params()[..] else { return Ok(()) };
+        let (top, packed) = (top.into_pointer_value(), packed.into_int_value());
+        let half = |shift: u64| {
+            let shifted = builder.build_right_shift(packed, self.symbols.i32.const_int(shift, false), false, "operand")?;
+            Ok::<_, CompileError>(builder.build_and(shifted, self.symbols.i32.const_int(u16::MAX.into(), false), "operand")?)
+        };
+        let operands = match handed {
+            Handed::Given(Given::Nothing) => vec![],
+            Handed::Given(Given::One(_)) => vec![packed],
+            Handed::Given(Given::Two(..)) => vec![half(0)?, half(u64::from(u16::BITS))?],
+            Handed::Second(_) => {
+                self.store_second(builder, frame.into_pointer_value(), packed)?;
+                [0, SECOND_WORD.1].map(|operand| self.symbols.i32.const_int(operand.into(), false)).to_vec()
+            }
+        };
+        for (slot, operand) in (i64::MIN..0).rev().zip(operands) {
+            let word = builder.build_int_z_extend(operand, self.symbols.word, "operand")?;
+            let home = self.symbols.offset(builder, top, slot * WORD_BYTES)?;
+            let access = builder.build_store(home, word)?;
+            let _ = access.set_alignment(HOME_ALIGN);
+            self.symbols.tag(Some(access), Region::Stack);
+        }
+        Ok(())
+    }
+
+    /// Stores the second word of memory.
+    fn store_second(&self, builder: &Builder<'ctx>, frame: PointerValue<'ctx>, word: IntValue<'ctx>) -> Result<()> {
+        let slot = self.symbols.offset(builder, frame, offset_of!(NativeFrame, memory_base) as i64)?;
+        let base = builder.build_load(self.symbols.pointer, slot, "memory")?.into_pointer_value();
+        self.symbols.tag(base.as_instruction(), Region::Frame);
+        let word = builder.build_int_z_extend(word, self.symbols.word, "word")?;
+        let bytes = self.call_intrinsic(builder, "llvm.bswap", &[self.symbols.word.into()], &[word.into()])?;
+        let bytes = bytes.ok_or_else(|| self.defect("no bytes"))?;
+        let access = builder.build_store(self.symbols.offset(builder, base, SECOND_WORD.0.into())?, bytes)?;
+        let _ = access.set_alignment(1);
+        self.symbols.tag(Some(access), Region::Memory);
+        Ok(())
+    }
+
     /// A stub that comes back where its builtin says `Continue`, and returns any other status from the entry (Y4).
-    fn define_exiting_stub(&mut self, stub: FunctionValue<'ctx>, row: &'static BuiltinRow) -> Result<()> {
-        let builder = self.context.create_builder();
-        builder.position_at_end(self.context.append_basic_block(stub, "stub"));
-        let status = self.call_builtin(&builder, stub, row)?.ok_or_else(|| self.defect("no status"))?.into_int_value();
-        self.return_if_continue(&builder, stub, status)?;
-        self.exit_with(&builder, stub, status)
+    fn define_exiting_stub(
+        &mut self,
+        builder: &Builder<'ctx>,
+        stub: FunctionValue<'ctx>,
+        row: &'static BuiltinRow,
+    ) -> Result<()> {
+        let status = self.call_builtin(builder, stub, row)?.ok_or_else(|| self.defect("no status"))?.into_int_value();
+        self.return_if_continue(builder, stub, status)?;
+        self.exit_with(builder, stub, status)
     }
 
     /// Returns from a stub where the status is `Continue`; the builder stands where it is another.
@@ -97,6 +195,13 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(exit)
     }
 
+    /// Defines the stub that tells whether memory grew.
+    pub(super) fn define_refusable_growth(&self) -> Result<()> {
+        let builder = self.context.create_builder();
+        builder.position_at_end(self.context.append_basic_block(self.symbols.grow, "stub"));
+        self.define_stub(&builder, self.symbols.grow, symbols::row("grow")?)
+    }
+
     /// Grows memory to an end; leaves at a site where that is refused (Y4).
     pub(super) fn grow_or_leave(
         &mut self,
@@ -105,21 +210,22 @@ impl<'ctx> Lower<'ctx, '_> {
         top: PointerValue<'ctx>,
     ) -> Result<()> {
         let row = symbols::row("grow")?;
-        let stub = match self.stubs.get(&(row.offset, true)) {
+        let key = StubKey { builtin: row.offset, exits: true, handed: "" };
+        let stub = match self.stubs.get(&key) {
             Some(stub) => *stub,
-            None => self.define_growth_stub(row)?,
+            None => self.define_growth_stub(row, key)?,
         };
         let args = [self.frame()?.into(), end.into(), rest_and_site.into(), top.into()];
         self.builder.build_call(stub, &args, "")?.set_call_convention(self.symbols.stub_convention());
         Ok(())
     }
 
-    fn define_growth_stub(&mut self, row: &'static BuiltinRow) -> Result<FunctionValue<'ctx>> {
+    fn define_growth_stub(&mut self, row: &'static BuiltinRow, key: StubKey) -> Result<FunctionValue<'ctx>> {
         let (pointer, number) = (self.symbols.pointer, self.symbols.i64);
         let ty = self.context.void_type().fn_type(&[pointer.into(), number.into(), number.into(), pointer.into()], false);
         let stub = self.module.add_function("grow_or_leave", ty, Some(Linkage::Internal));
         self.symbols.cold_stub(self.context, stub);
-        self.stubs.insert((row.offset, true), stub);
+        self.stubs.insert(key, stub);
         let [frame, end, rest_and_site, top] = stub.get_params()[..] else { return Err(self.defect("stub without parameters")) };
         let frame = frame.into_pointer_value();
 
@@ -142,6 +248,45 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(stub)
     }
 
+    /// The stub that adds a number to a vector (M2): as a rule nothing is carried, and then it takes few registers.
+    pub(super) fn define_sum_stub(&mut self) -> Result<FunctionValue<'ctx>> {
+        let (limbs, number) = (self.symbols.i64.vec_type(4), self.symbols.i64);
+        let [stub, carrying] = ["sum", "sum_carrying"].map(|name| {
+            let ty = limbs.fn_type(&[limbs.into(), number.into()], false);
+            let stub = self.module.add_function(name, ty, Some(Linkage::Internal));
+            symbols::small(self.context, stub);
+            symbols::add_attribute(self.context, stub, "memory"); // None is read or written.
+            stub
+        });
+        let builder = self.context.create_builder();
+        builder.position_at_end(self.context.append_basic_block(carrying, "stub"));
+        let [word, addend] = carrying.get_params()[..] else { return Err(self.defect("sum without parameters")) };
+        let wide = builder.build_bit_cast(word, self.symbols.word, "word")?.into_int_value();
+        let addend = builder.build_int_z_extend(addend.into_int_value(), self.symbols.word, "addend")?;
+        let sum = builder.build_int_add(wide, addend, "sum")?;
+        builder.build_return(Some(&builder.build_bit_cast(sum, limbs, "sum")?))?;
+
+        let [word, addend] = stub.get_params()[..] else { return Err(self.defect("sum without parameters")) };
+        let (word, addend) = (word.into_vector_value(), addend.into_int_value());
+        let [whole, carried, plain] = ["stub", "carried", "plain"].map(|name| self.context.append_basic_block(stub, name));
+        builder.position_at_end(whole);
+        let lowest = number.const_zero();
+        let low = builder.build_extract_element(word, lowest, "low")?.into_int_value();
+        let sum = builder.build_int_add(low, addend, "sum")?;
+        let carries = builder.build_int_compare(IntPredicate::ULT, sum, addend, "carries")?;
+        let branch = builder.build_conditional_branch(carries, carried, plain)?;
+        self.symbols.mark_unlikely(branch);
+        builder.position_at_end(plain);
+        builder.build_return(Some(&builder.build_insert_element(word, sum, lowest, "sum")?))?;
+
+        builder.position_at_end(carried);
+        let call = builder.build_call(carrying, &[word.into(), addend.into()], "sum")?;
+        call.set_tail_call(true);
+        builder.build_return(Some(&call.try_as_basic_value().basic().ok_or_else(|| self.defect("no sum"))?))?;
+        self.sum = Some(stub);
+        Ok(stub)
+    }
+
     /// Hands the parameters of a stub to its builtin; the status, if it has one.
     fn call_builtin(
         &self,
@@ -152,17 +297,16 @@ impl<'ctx> Lower<'ctx, '_> {
         let frame = stub.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?;
         let target = self.symbols.builtin(builder, frame.into_pointer_value(), row)?;
         self.clear_upper_halves(builder)?;
-        let args: Vec<_> = stub.get_params().into_iter().map(Into::into).collect();
-        let call = builder.build_indirect_call(self.symbols.builtin_type(self.context, row.kind), target, &args, "")?;
+        let ty = self.symbols.builtin_type(self.context, row.kind);
+        let args: Vec<_> = stub.get_params().into_iter().take(ty.count_param_types() as usize).map(Into::into).collect();
+        let call = builder.build_indirect_call(ty, target, &args, "")?;
         call.set_tail_call(true);
         Ok(call.try_as_basic_value().basic())
     }
 
     /// A stub hands its parameters to its builtin.
-    pub(super) fn define_stub(&self, stub: FunctionValue<'ctx>, row: &'static BuiltinRow) -> Result<()> {
-        let builder = self.context.create_builder();
-        builder.position_at_end(self.context.append_basic_block(stub, "stub"));
-        match self.call_builtin(&builder, stub, row)? {
+    fn define_stub(&self, builder: &Builder<'ctx>, stub: FunctionValue<'ctx>, row: &'static BuiltinRow) -> Result<()> {
+        match self.call_builtin(builder, stub, row)? {
             Some(status) => builder.build_return(Some(&status))?,
             None => builder.build_return(None)?,
         };

@@ -34,11 +34,11 @@ const LIKELY_ENTRIES: u64 = 1 << 16;
 /// Where parts lie of which no block is likely to run.
 const RARE_SECTION: &str = ".text.unlikely";
 
-/// Places of a part's parameters. On x86-64 the first two stand in r12 and r13, which as bases of addresses take a byte more than others
-/// do; so frame and stack top come third and fourth.
+/// Places of a part's parameters. On x86-64 they stand in r12, r13 and r14: r12 takes a byte more than others as the base of an address, and r13 is
+/// where stubs take the frame (Y5).
 pub(super) const PART_NUMBER: u32 = 0;
-pub(super) const PART_FRAME: u32 = 2;
-pub(super) const PART_TOP: u32 = 3;
+pub(super) const PART_FRAME: u32 = 1;
+pub(super) const PART_TOP: u32 = 2;
 
 /// Which memory an access is to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl<'ctx> Symbols<'ctx> {
             function
         };
         let entry = define(ENTRY_SYMBOL, native, Linkage::External);
-        let part = i32.fn_type(&[i32.into(), i32.into(), pointer.into(), pointer.into()], false);
+        let part = i32.fn_type(&[i32.into(), pointer.into(), pointer.into()], false);
         let functions: Vec<_> = (0..likely.len()).map(|number| define(&part_name(number), part, Linkage::Internal)).collect();
         let dispatch = define("dispatch", part, Linkage::Internal);
         for function in functions.iter().chain([&dispatch]) {
@@ -199,8 +199,8 @@ impl<'ctx> Symbols<'ctx> {
         frame: PointerValue<'ctx>,
         top: PointerValue<'ctx>,
         number: IntValue<'ctx>,
-    ) -> [BasicMetadataValueEnum<'ctx>; 4] {
-        [number.into(), self.i32.get_poison().into(), frame.into(), top.into()]
+    ) -> [BasicMetadataValueEnum<'ctx>; 3] {
+        [number.into(), frame.into(), top.into()]
     }
 
     /// The calling convention of parts.
@@ -274,9 +274,16 @@ pub(super) fn attributes(context: &Context, function: FunctionValue<'_>) {
 }
 
 /// Attributes of what parts share: small, without gaps between them.
-pub(super) fn stub_attributes(context: &Context, function: FunctionValue<'_>) {
+pub(super) fn small(context: &Context, function: FunctionValue<'_>) {
     attributes(context, function);
     ["noinline", "optsize"].iter().for_each(|name| add_attribute(context, function, name));
+}
+
+/// Attributes of stubs that take the frame, where parts have it (Y5).
+pub(super) fn stub_attributes(context: &Context, function: FunctionValue<'_>) {
+    small(context, function);
+    let kind = Attribute::get_named_enum_kind_id("swiftself");
+    function.add_attribute(AttributeLoc::Param(0), context.create_enum_attribute(kind, 0));
 }
 
 pub(super) fn add_attribute(context: &Context, function: FunctionValue<'_>, name: &str) {

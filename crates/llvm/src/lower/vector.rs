@@ -35,8 +35,15 @@ const HIGH_BITS: u64 = !(u32::MAX as u64);
 
 impl<'ctx> Lower<'ctx, '_> {
     /// An instruction whose result is a vector.
-    pub(super) fn vector_inst(&mut self, value: Value, inst: &Inst, top: PointerValue<'ctx>) -> Result<BasicValueEnum<'ctx>> {
+    pub(super) fn vector_inst(
+        &mut self,
+        value: Value,
+        inst: &Inst,
+        root: usize,
+        top: PointerValue<'ctx>,
+    ) -> Result<BasicValueEnum<'ctx>> {
         let vector = match inst {
+            Inst::CallDataLoad(offset) => return self.call_data_load(*offset, true, root),
             Inst::Load(slot) => {
                 let home = self.symbols.offset(&self.builder, top, i64::from(*slot) * WORD_BYTES)?;
                 self.load_vector(home, HOME_ALIGN, Region::Stack)?
@@ -56,9 +63,9 @@ impl<'ctx> Lower<'ctx, '_> {
                     Field::Caller => offset_of!(NativeFrame, caller),
                     _ => offset_of!(NativeFrame, value),
                 };
-                let slot = self.symbols.offset(&self.builder, self.frame()?, offset as i64)?;
-                self.load_vector(slot, HOME_ALIGN, Region::Frame)?
+                self.frame_vector(offset)?
             }
+            Inst::Pure(PureOp::Add, args) => self.vector_sum(args)?,
             Inst::Pure(op, args) => {
                 let operands = args.iter().map(|arg| self.vector(*arg)).collect::<Result<Vec<_>>>()?;
                 match (op, &operands[..]) {
@@ -72,6 +79,22 @@ impl<'ctx> Lower<'ctx, '_> {
             _ => return Err(self.defect("no vector instruction")),
         };
         Ok(vector.into())
+    }
+
+    /// The sum of a vector and a small constant.
+    fn vector_sum(&mut self, args: &[Value]) -> Result<VectorValue<'ctx>> {
+        let (constants, words): (Vec<Value>, Vec<Value>) = args.iter().partition(|arg| self.constants[arg.index()].is_some());
+        let ([number], [word]) = (&constants[..], &words[..]) else {
+            return Err(self.defect("no sum of a vector and a constant"));
+        };
+        let number = self.constants[number.index()].unwrap_or_default().as_limbs()[0];
+        let stub = match self.sum {
+            Some(stub) => stub,
+            None => self.define_sum_stub()?,
+        };
+        let args = [self.vector(*word)?.into(), self.symbols.i64.const_int(number, false).into()];
+        let call = self.builder.build_call(stub, &args, "sum")?;
+        Ok(call.try_as_basic_value().basic().ok_or_else(|| self.defect("no sum"))?.into_vector_value())
     }
 
     /// The number in the last four bytes of a word in memory.
@@ -122,7 +145,13 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(self.builder.build_int_compare(IntPredicate::EQ, has_none, self.symbols.i32.const_zero(), "bits")?)
     }
 
-    fn load_vector(&self, pointer: PointerValue<'ctx>, align: u32, region: Region) -> Result<VectorValue<'ctx>> {
+    /// A word of the frame.
+    pub(super) fn frame_vector(&self, offset: usize) -> Result<VectorValue<'ctx>> {
+        let slot = self.symbols.offset(&self.builder, self.frame()?, offset as i64)?;
+        self.load_vector(slot, HOME_ALIGN, Region::Frame)
+    }
+
+    pub(super) fn load_vector(&self, pointer: PointerValue<'ctx>, align: u32, region: Region) -> Result<VectorValue<'ctx>> {
         let value = self.builder.build_load(self.symbols.i64.vec_type(4), pointer, "moved")?;
         if let Some(access) = value.as_instruction_value() {
             let _ = access.set_alignment(align);
@@ -144,7 +173,7 @@ impl<'ctx> Lower<'ctx, '_> {
     }
 
     /// The vector whose bytes stand the other way round.
-    fn reversed(&self, vector: VectorValue<'ctx>) -> Result<VectorValue<'ctx>> {
+    pub(super) fn reversed(&self, vector: VectorValue<'ctx>) -> Result<VectorValue<'ctx>> {
         let bytes_type = self.symbols.i8.vec_type(WORD_BYTES as u32);
         let bytes = self.builder.build_bit_cast(vector, bytes_type, "bytes")?.into_vector_value();
         let places = |ty: IntType<'ctx>, places: &mut dyn Iterator<Item = i64>| {
