@@ -87,10 +87,8 @@ native_frame! {
     top: *mut U256,
     /// At a leave: the row.
     site: u32,
-    /// Where stubs return from the entry itself (x86-64): the entry's frame pointer, an address in it, its stack pointer.
-    exit: [usize; 3],
-    /// The status to return with there.
-    ended: u32,
+    /// The place on the stack that holds where the first part returns to, for stubs that return there (x86-64).
+    exit: usize,
     /// The host's own state; opaque here.
     host: *mut c_void,
     /// Operands and result of builtins that do not work on the stack.

@@ -1,7 +1,7 @@
 //! Placing the sections of an object and filling in the distances between them.
 //!
 //! in   a checked object (`elf`)
-//! out  an [`Image`]: all text, then all read-only data, in the object's order but for L4, each section at its own alignment
+//! out  an [`Image`]: all text, then all read-only data, in the object's order but for L4 and alignment, each section at its own alignment
 //!
 //! L1  Every relocation is relative: its target is a symbol of the image, and the value does not depend on where the image lies.
 //! L2  A relocation that aarch64 resolves by page makes the image need page alignment (`image`, M2).
@@ -12,7 +12,7 @@
 use thiserror::Error;
 
 use crate::{
-    elf::{self, Content, Object},
+    elf::{self, Content, Object, Section},
     image::{Image, PAGE_ALIGNMENT, Placed},
     merge, relocate,
 };
@@ -20,8 +20,8 @@ use crate::{
 /// The largest image that is linked, in bytes.
 pub const IMAGE_LEN_MAX: usize = 64 << 20;
 
-/// Read-only data starts on a cache line of its own.
-const DATA_ALIGNMENT: usize = 64;
+/// An image starts on a cache line of its own.
+const IMAGE_ALIGNMENT: usize = 64;
 
 /// How far before the image a target may seem to lie (L3): a 32-bit distance followed by at most an 8-byte immediate.
 pub(crate) const TARGET_SLACK: i64 = 16;
@@ -180,25 +180,26 @@ struct Plan {
 /// Sections of text that rarely runs (L4); the names are LLVM's and GNU's.
 const RARE_TEXT: [&str; 2] = [".text.split", ".text.unlikely"];
 
-/// How far behind a section lies (L4).
-fn rank(name: &str) -> usize {
-    RARE_TEXT.iter().position(|rare| name.starts_with(rare)).map_or(0, |position| position + 1)
+/// How far behind a section lies: text that rarely runs behind other text (L4), data that is aligned less behind what is aligned more, so that
+/// there are no gaps.
+fn rank(section: &Section<'_>) -> usize {
+    match section.content {
+        Content::Text => RARE_TEXT.iter().position(|rare| section.name.starts_with(rare)).map_or(0, |position| position + 1),
+        Content::ReadOnly => usize::MAX - section.alignment,
+    }
 }
 
 fn place(object: &Object<'_>) -> Result<Plan, LinkError> {
-    let mut plan = Plan { offsets: vec![0; object.sections.len()], text_len: 0, len: 0, alignment: DATA_ALIGNMENT };
+    let mut plan = Plan { offsets: vec![0; object.sections.len()], text_len: 0, len: 0, alignment: IMAGE_ALIGNMENT };
     let mut order: Vec<usize> = (0..object.sections.len()).collect();
-    order.sort_by_key(|section| rank(&object.sections[*section].name));
+    order.sort_by_key(|section| rank(&object.sections[*section]));
     for content in [Content::Text, Content::ReadOnly] {
-        let mut start_alignment = if content == Content::ReadOnly { DATA_ALIGNMENT } else { 1 };
         for &index in &order {
             let section = &object.sections[index];
             if section.content != content || section.bytes.is_empty() {
                 continue;
             }
-            let alignment = section.alignment.max(start_alignment);
-            start_alignment = 1;
-            let offset = plan.len.checked_next_multiple_of(alignment).ok_or(LinkError::TooLarge)?;
+            let offset = plan.len.checked_next_multiple_of(section.alignment).ok_or(LinkError::TooLarge)?;
             plan.offsets[index] = offset;
             plan.len = offset.checked_add(section.bytes.len()).ok_or(LinkError::TooLarge)?;
             plan.alignment = plan.alignment.max(section.alignment);

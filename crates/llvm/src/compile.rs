@@ -6,7 +6,7 @@
 use crate::{
     diagnostics::Diagnostics,
     lower,
-    target::{Optimisation, Target, TargetError},
+    target::{Optimisation, PASSES, Target, TargetError},
 };
 use hotevm_abi::{EntryPoint, LeaveRow};
 use hotevm_ir::{Function, Limits};
@@ -78,7 +78,7 @@ pub fn compile(
         module.verify().map_err(|message| CompileError::Verifier(message.to_string()))?;
     }
     module
-        .run_passes(optimisation.passes(), &machine, PassBuilderOptions::create())
+        .run_passes(PASSES, &machine, PassBuilderOptions::create())
         .map_err(|message| CompileError::Passes(message.to_string()))?;
     let emit = |kind| machine.write_to_memory_buffer(&module, kind).map_err(|message| CompileError::Emit(message.to_string()));
     if dump {

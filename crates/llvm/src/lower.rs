@@ -70,6 +70,8 @@ pub(crate) fn lower<'ctx>(
         stubs: HashMap::new(),
         abilities,
         exit: None,
+        call_data: None,
+        call_data_beyond: None,
         sum: None,
         values: vec![None; function.values.len()],
         narrow: vec![None; function.values.len()],
@@ -90,7 +92,6 @@ pub(crate) fn lower<'ctx>(
     lower.dispatch()?;
     lower.define_entry()?;
     lower.define_refusable_growth()?;
-    lower.define_call_data_stub()?;
     let entries = entries(function);
     Ok(Lowered { entries, leaves: lower.leaves })
 }
@@ -152,6 +153,9 @@ struct Lower<'ctx, 'a> {
     abilities: Abilities,
     /// What returns a status from the entry, once it is needed.
     exit: Option<FunctionValue<'ctx>>,
+    /// What reads call data, and what reads beyond its end, once they are needed.
+    call_data: Option<FunctionValue<'ctx>>,
+    call_data_beyond: Option<FunctionValue<'ctx>>,
     /// What adds a number to a vector, once it is needed (M2).
     sum: Option<FunctionValue<'ctx>>,
     values: Vec<Option<BasicValueEnum<'ctx>>>,

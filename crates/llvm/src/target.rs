@@ -20,7 +20,7 @@ use std::{
 pub enum Optimisation {
     /// No passes and the fastest instruction selection.
     None,
-    /// A few passes and reduced code generation.
+    /// Reduced code generation.
     Fast,
     /// Everything that was measured to pay.
     Full,
@@ -84,6 +84,10 @@ fn initialise() {
     });
 }
 
+/// The pass pipeline, in LLVM's spelling: stubs that nothing calls go first. What is equal was made one before, and what LLVM's own passes share
+/// between blocks, addresses above all, takes registers from one to the other and longer code.
+pub(crate) const PASSES: &str = "globaldce,function(simplifycfg)";
+
 /// What LLVM knows only as options of the process: mostly parts of its code generation that cost more time than they give.
 /// Sharing addresses between blocks, as machine CSE and LICM do, makes them live long and spills them; so does sinking.
 const OPTIONS: &[&CStr] = &[
@@ -91,6 +95,8 @@ const OPTIONS: &[&CStr] = &[
     c"-disable-cgp",
     // What rarely runs lies apart; parts say how often they run (`lower/symbols`).
     c"-enable-split-machine-functions",
+    // Sixteen bytes, as a rule, whose gaps are a hundredth of small code.
+    c"-align-all-functions=2",
     c"-disable-lsr",
     c"-disable-constant-hoisting",
     c"-disable-machine-cse",
@@ -227,17 +233,6 @@ fn known_features(host: &str) -> (String, Vec<String>) {
     }
     needs.sort_unstable();
     (features.join(","), needs)
-}
-
-impl Optimisation {
-    /// The pass pipeline, in LLVM's spelling. Stubs that nothing calls go first.
-    pub(crate) const fn passes(self) -> &'static str {
-        match self {
-            Self::None => "globaldce,function(simplifycfg)",
-            Self::Fast => "globaldce,function(early-cse,simplifycfg)",
-            Self::Full => "globaldce,function(simplifycfg)",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -58,9 +58,11 @@ impl<'ctx> Lower<'ctx, '_> {
         let height = self.moved_top(top, call.top)?;
         let handed = self.second.take().map_or(Handed::Given(call.given), Handed::Second);
         let stub = self.host_stub(row, exits, handed)?;
-        let mut args: Vec<BasicMetadataValueEnum<'_>> = vec![self.frame()?.into(), height.into(), place.into()];
+        let unused = self.symbols.pointer.get_poison();
+        let mut args: Vec<BasicMetadataValueEnum<'_>> = vec![unused.into(), height.into(), place.into()];
         let given = handed.packed().map(|given| self.symbols.i32.const_int(given.into(), false));
         args.extend(given.map(BasicMetadataValueEnum::from));
+        args.push(self.frame()?.into());
         let result = self.builder.build_call(stub, &args, "status")?;
         self.memory_base = None;
         Ok(result.try_as_basic_value().basic())

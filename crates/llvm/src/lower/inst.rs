@@ -148,7 +148,7 @@ impl<'ctx> Lower<'ctx, '_> {
     pub(super) fn store_frame(&self, value: BasicValueEnum<'ctx>, offset: usize) -> Result<()> {
         let slot = self.symbols.offset(&self.builder, self.frame()?, offset as i64)?;
         let access = self.builder.build_store(slot, value)?;
-        if value.get_type() == self.symbols.word.into() {
+        if value.get_type() == self.symbols.word.into() || value.is_vector_value() {
             let _ = access.set_alignment(HOME_ALIGN);
         }
         self.symbols.tag(Some(access), Region::Frame);
@@ -312,7 +312,8 @@ impl<'ctx> Lower<'ctx, '_> {
             return Ok(());
         }
         let rest = self.symbols.i64.const_int(u64::from(rest), false);
-        let call = self.builder.build_call(self.symbols.grow, &[self.frame()?.into(), end.into(), rest.into()], "grown")?;
+        let args = [self.symbols.pointer.get_poison().into(), end.into(), rest.into(), self.frame()?.into()];
+        let call = self.builder.build_call(self.symbols.grow, &args, "grown")?;
         call.set_call_convention(self.symbols.stub_convention());
         let status = call.try_as_basic_value().basic().ok_or_else(|| self.defect("no status"))?.into_int_value();
         let refused = self.builder.build_int_compare(IntPredicate::NE, status, self.symbols.i32.const_zero(), "refused")?;

@@ -98,7 +98,11 @@ pub(super) const fn is_equality(op: PureOp) -> bool {
 /// The sums of a word and a small constant outside of loops (M2).
 fn sums(function: &Function) -> Vec<bool> {
     let (mut sums, mut is_small) = (vec![false; function.values.len()], vec![false; function.values.len()]);
-    let roots = function.blocks.iter().enumerate().filter(|(_, block)| block.root.as_ref().is_some_and(|root| !root.in_loop));
+    let roots = function
+        .blocks
+        .iter()
+        .enumerate()
+        .filter(|(_, block)| block.root.as_ref().is_some_and(|root| !root.in_loop || root.params.is_empty()));
     let mut work: Vec<usize> = roots.map(|(number, _)| number).collect();
     while let Some(number) = work.pop() {
         let block = &function.blocks[number];

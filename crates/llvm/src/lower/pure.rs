@@ -73,7 +73,7 @@ impl<'ctx> Lower<'ctx, '_> {
             self.store_frame((*operand).into(), offset_of!(NativeFrame, scratch) + 32 * index)?;
         }
         let stub = self.host_stub(row, false, Handed::Given(Given::Nothing))?;
-        self.builder.build_call(stub, &[self.frame()?.into()], "")?;
+        self.builder.build_call(stub, &[self.symbols.pointer.get_poison().into(), self.frame()?.into()], "")?;
         Ok(self.load_frame(self.symbols.word.into(), offset_of!(NativeFrame, scratch))?.into_int_value())
     }
 

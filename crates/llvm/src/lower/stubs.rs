@@ -5,10 +5,12 @@
 //!
 //! Y3  Parts leave the upper halves of vector registers as they are; whatever calls the host, and the way back to it, clears them,
 //!     since mixing both kinds of instructions is slow otherwise.
-//! Y4  On x86-64, what rarely ends a frame returns from the entry itself then, as C's `longjmp` does: parts need not look at its status.
+//! Y4  On x86-64, what rarely ends a frame returns to the entry itself then, as C's `longjmp` does: parts need not look at its status.
+//!     The entry keeps no stack pointer but that with which it calls the first part, and parts are never inlined.
 //!     What ends frames as a rule returns by way of its part, so that the processor's own stack of return addresses stays right.
-//! Y5  Stubs take the frame in the register that LLVM keeps for Swift's `self`, which no call changes: it is where parts have it, so
-//!     that they need not move it for a call.
+//! Y5  Stubs take the frame last, in the register that LLVM keeps for Swift's `self`, which no call changes: it is where parts have it, so
+//!     that they need not move it for a call. The stub that grows memory has the stack top in that of Swift's async context. What else stubs hand to
+//!     their builtins stands where those want it: nothing is passed where builtins take the frame.
 
 use super::{
     Lower, Result,
@@ -82,6 +84,7 @@ impl<'ctx> Lower<'ctx, '_> {
         let builtin = self.symbols.builtin_type(self.context, row.kind);
         let mut params = builtin.get_param_types();
         params.extend(handed.packed().map(|_| BasicMetadataTypeEnum::from(self.symbols.i32)));
+        params.push(self.symbols.pointer.into());
         let name = if exits { "go" } else { "host" };
         let ty = match builtin.get_return_type().filter(|_| !exits) {
             Some(status) => status.fn_type(&params, false),
@@ -91,8 +94,10 @@ impl<'ctx> Lower<'ctx, '_> {
         symbols::stub_attributes(self.context, stub);
         let builder = self.context.create_builder();
         builder.position_at_end(self.context.append_basic_block(stub, "stub"));
-        self.bring_home(&builder, stub, handed)?;
-        if exits {
+        if handed.packed().is_some() {
+            self.bring_home(&builder, stub, handed)?;
+            self.hand_on(&builder, stub, row, exits)?;
+        } else if exits {
             self.define_exiting_stub(&builder, stub, row)?;
         } else {
             self.define_stub(&builder, stub, row)?;
@@ -101,9 +106,29 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(stub)
     }
 
+    /// Goes on in the stub that is handed nothing.
+    fn hand_on(
+        &mut self,
+        builder: &Builder<'ctx>,
+        stub: FunctionValue<'ctx>,
+        row: &'static BuiltinRow,
+        exits: bool,
+    ) -> Result<()> {
+        let plain = self.host_stub(row, exits, Handed::Given(Given::Nothing))?;
+        let [unused, top, place, _, frame] = stub.get_params()[..] else { return Err(self.defect("stub without parameters")) };
+        let args = [unused, top, place, frame].map(Into::into);
+        let call = builder.build_call(plain, &args, "")?;
+        call.set_tail_call(true);
+        match call.try_as_basic_value().basic() {
+            Some(status) => builder.build_return(Some(&status))?,
+            None => builder.build_return(None)?,
+        };
+        Ok(())
+    }
+
     /// Brings what a stub is handed to where the interpreter has it.
     fn bring_home(&self, builder: &Builder<'ctx>, stub: FunctionValue<'ctx>, handed: Handed) -> Result<()> {
-        let [frame, top, _, packed] = stub.get_params()[..] else { return Ok(()) };
+        let [_, top, _, packed, frame] = stub.get_params()[..] else { return Err(self.defect("stub without parameters")) };
         let (top, packed) = (top.into_pointer_value(), packed.into_int_value());
         let half = |shift: u64| {
             let shifted = builder.build_right_shift(packed, self.symbols.i32.const_int(shift, false), false, "operand")?;
@@ -119,7 +144,7 @@ impl<'ctx> Lower<'ctx, '_> {
             }
         };
         for (slot, operand) in (i64::MIN..0).rev().zip(operands) {
-            let word = builder.build_int_z_extend(operand, self.symbols.word, "operand")?;
+            let word = self.limbs_of(builder, operand)?;
             let home = self.symbols.offset(builder, top, slot * WORD_BYTES)?;
             let access = builder.build_store(home, word)?;
             let _ = access.set_alignment(HOME_ALIGN);
@@ -168,28 +193,29 @@ impl<'ctx> Lower<'ctx, '_> {
 
     /// Returns a status from the entry (Y4), by a function that all stubs share.
     fn exit_with(&mut self, builder: &Builder<'ctx>, stub: FunctionValue<'ctx>, status: IntValue<'ctx>) -> Result<()> {
-        let frame = stub.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?;
+        let frame = stub.get_last_param().ok_or_else(|| self.defect("no frame"))?;
         let exit = match self.exit {
             Some(exit) => exit,
             None => self.define_exit()?,
         };
-        builder.build_call(exit, &[frame.into(), status.into()], "")?;
+        builder.build_call(exit, &[status.into(), frame.into()], "")?;
         builder.build_unreachable()?;
         Ok(())
     }
 
+    /// Returns where the first part returns to, as if it did.
     fn define_exit(&mut self) -> Result<FunctionValue<'ctx>> {
-        let ty = self.context.void_type().fn_type(&[self.symbols.pointer.into(), self.symbols.i32.into()], false);
-        let exit = self.module.add_function("exit", ty, Some(Linkage::Internal));
+        let params = [self.symbols.i32.into(), self.symbols.pointer.into()];
+        let exit = self.module.add_function("exit", self.context.void_type().fn_type(&params, false), Some(Linkage::Internal));
         symbols::stub_attributes(self.context, exit);
         ["cold", "noreturn"].iter().for_each(|name| symbols::add_attribute(self.context, exit, name));
-        let [frame, status] = exit.get_params()[..] else { return Err(self.defect("exit without parameters")) };
-        let frame = frame.into_pointer_value();
+        let [status, frame] = exit.get_params()[..] else { return Err(self.defect("exit without parameters")) };
         let builder = self.context.create_builder();
         builder.position_at_end(self.context.append_basic_block(exit, "exit"));
-        builder.build_store(self.symbols.offset(&builder, frame, offset_of!(NativeFrame, ended) as i64)?, status)?;
-        let buffer = self.symbols.offset(&builder, frame, offset_of!(NativeFrame, exit) as i64)?;
-        self.call_intrinsic(&builder, "llvm.eh.sjlj.longjmp", &[], &[buffer.into()])?;
+        let slot = self.symbols.offset(&builder, frame.into_pointer_value(), offset_of!(NativeFrame, exit) as i64)?;
+        let place = builder.build_load(self.symbols.i64, slot, "place")?;
+        let place = place.into_int_value();
+        self.assembly(&builder, "movq $0, %rsp\n\tmovl $1, %eax\n\tretq", "r,r,~{memory}", &[place, status.into_int_value()])?;
         builder.build_unreachable()?;
         self.exit = Some(exit);
         Ok(exit)
@@ -215,18 +241,23 @@ impl<'ctx> Lower<'ctx, '_> {
             Some(stub) => *stub,
             None => self.define_growth_stub(row, key)?,
         };
-        let args = [self.frame()?.into(), end.into(), rest_and_site.into(), top.into()];
+        let unused = self.symbols.pointer.get_poison();
+        let args = [unused.into(), end.into(), rest_and_site.into(), top.into(), self.frame()?.into()];
         self.builder.build_call(stub, &args, "")?.set_call_convention(self.symbols.stub_convention());
         Ok(())
     }
 
     fn define_growth_stub(&mut self, row: &'static BuiltinRow, key: StubKey) -> Result<FunctionValue<'ctx>> {
         let (pointer, number) = (self.symbols.pointer, self.symbols.i64);
-        let ty = self.context.void_type().fn_type(&[pointer.into(), number.into(), number.into(), pointer.into()], false);
+        let params = [pointer.into(), number.into(), number.into(), pointer.into(), pointer.into()];
+        let ty = self.context.void_type().fn_type(&params, false);
         let stub = self.module.add_function("grow_or_leave", ty, Some(Linkage::Internal));
         self.symbols.cold_stub(self.context, stub);
+        symbols::add_param_attribute(self.context, stub, 3, "swiftasync");
         self.stubs.insert(key, stub);
-        let [frame, end, rest_and_site, top] = stub.get_params()[..] else { return Err(self.defect("stub without parameters")) };
+        let [_, end, rest_and_site, top, frame] = stub.get_params()[..] else {
+            return Err(self.defect("stub without parameters"));
+        };
         let frame = frame.into_pointer_value();
 
         let builder = self.context.create_builder();
@@ -294,11 +325,12 @@ impl<'ctx> Lower<'ctx, '_> {
         stub: FunctionValue<'ctx>,
         row: &'static BuiltinRow,
     ) -> Result<Option<BasicValueEnum<'ctx>>> {
-        let frame = stub.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?;
+        let frame = stub.get_last_param().ok_or_else(|| self.defect("no frame"))?;
         let target = self.symbols.builtin(builder, frame.into_pointer_value(), row)?;
         self.clear_upper_halves(builder)?;
         let ty = self.symbols.builtin_type(self.context, row.kind);
-        let args: Vec<_> = stub.get_params().into_iter().take(ty.count_param_types() as usize).map(Into::into).collect();
+        let mut args: Vec<_> = stub.get_params().into_iter().take(ty.count_param_types() as usize).map(Into::into).collect();
+        args[0] = frame.into();
         let call = builder.build_indirect_call(ty, target, &args, "")?;
         call.set_tail_call(true);
         Ok(call.try_as_basic_value().basic())
@@ -319,7 +351,7 @@ impl<'ctx> Lower<'ctx, '_> {
         let entry = self.symbols.entry;
         builder.position_at_end(self.context.append_basic_block(entry, "entry"));
         if self.abilities.exits {
-            self.wait_for_exits(&builder)?;
+            self.note_exit(&builder)?;
         }
         let [frame, top, number] = entry.get_params()[..] else { return Err(self.defect("entry without parameters")) };
         let args = self.symbols.part_args(frame.into_pointer_value(), top.into_pointer_value(), number.into_int_value());
@@ -331,31 +363,25 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(())
     }
 
-    /// Lets stubs return from the entry (Y4); the builder goes on behind.
-    fn wait_for_exits(&self, builder: &Builder<'ctx>) -> Result<()> {
-        let entry = self.symbols.entry;
-        let frame = entry.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?.into_pointer_value();
-        let exit = offset_of!(NativeFrame, exit) as i64;
-        let store = |index: i64, value: Option<BasicValueEnum<'ctx>>| {
-            let slot = self.symbols.offset(builder, frame, exit + index * size_of::<usize>() as i64)?;
-            builder.build_store(slot, value.ok_or_else(|| self.defect("no pointer"))?)?;
-            Ok::<_, CompileError>(slot)
-        };
-        let pointers = [self.symbols.pointer.into()];
-        let here = self.symbols.i32.const_zero().into();
-        let buffer = store(0, self.call_intrinsic(builder, "llvm.frameaddress", &pointers, &[here])?)?;
-        store(2, self.call_intrinsic(builder, "llvm.stacksave", &pointers, &[])?)?;
-        let came_back = self.call_intrinsic(builder, "llvm.eh.sjlj.setjmp", &[], &[buffer.into()])?;
-        let came_back = came_back.ok_or_else(|| self.defect("no answer"))?.into_int_value();
+    /// Notes where stubs return from the entry (Y4): the call of the first part puts the address to return to there.
+    fn note_exit(&self, builder: &Builder<'ctx>) -> Result<()> {
+        let frame = self.symbols.entry.get_nth_param(0).ok_or_else(|| self.defect("no frame"))?.into_pointer_value();
+        let register = self.context.metadata_node(&[self.context.metadata_string("rsp").into()]);
+        let place = self.call_intrinsic(builder, "llvm.read_register", &[self.symbols.i64.into()], &[register.into()])?;
+        let place = place.ok_or_else(|| self.defect("no stack pointer"))?.into_int_value();
+        let place = builder.build_int_sub(place, self.symbols.i64.const_int(size_of::<usize>() as u64, false), "place")?;
+        builder.build_store(self.symbols.offset(builder, frame, offset_of!(NativeFrame, exit) as i64)?, place)?;
+        // Parts keep rbp for their callers when they return, which they then do not.
+        self.assembly(builder, "", "~{rbp}", &[])
+    }
 
-        let [ended, goes_on] = ["ended", "on"].map(|name| self.context.append_basic_block(entry, name));
-        let is_first = builder.build_int_compare(IntPredicate::EQ, came_back, self.symbols.i32.const_zero(), "first")?;
-        builder.build_conditional_branch(is_first, goes_on, ended)?;
-        builder.position_at_end(ended);
-        let slot = self.symbols.offset(builder, frame, offset_of!(NativeFrame, ended) as i64)?;
-        let status = builder.build_load(self.symbols.i32, slot, "status")?;
-        builder.build_return(Some(&status))?;
-        builder.position_at_end(goes_on);
+    /// Instructions of the target.
+    fn assembly(&self, builder: &Builder<'ctx>, text: &str, constraints: &str, args: &[IntValue<'ctx>]) -> Result<()> {
+        let types: Vec<_> = args.iter().map(|arg| arg.get_type().into()).collect();
+        let ty = self.context.void_type().fn_type(&types, false);
+        let code = self.context.create_inline_asm(ty, text.to_owned(), constraints.to_owned(), true, false, None, false);
+        let args: Vec<_> = args.iter().map(|arg| (*arg).into()).collect();
+        builder.build_indirect_call(ty, code, &args, "")?;
         Ok(())
     }
 

@@ -64,7 +64,6 @@ pub(super) struct Symbols<'ctx> {
     /// Takes computed jumps to guarded roots.
     pub(super) dispatch: FunctionValue<'ctx>,
     pub(super) grow: FunctionValue<'ctx>,
-    pub(super) call_data_load: FunctionValue<'ctx>,
     /// Per block: an edge from another part leads to it.
     pub(super) crossed: Vec<bool>,
     regions: [MetadataValue<'ctx>; 5],
@@ -94,6 +93,7 @@ impl<'ctx> Symbols<'ctx> {
         let dispatch = define("dispatch", part, Linkage::Internal);
         for function in functions.iter().chain([&dispatch]) {
             function.set_call_conventions(PRESERVE_NONE);
+            add_attribute(context, *function, "noinline");
         }
         let (prof_kind, entered) =
             (context.get_kind_id("prof"), metadata(context, "function_entry_count", i64, &[LIKELY_ENTRIES]));
@@ -104,10 +104,8 @@ impl<'ctx> Symbols<'ctx> {
                 part.set_section(Some(RARE_SECTION));
             }
         }
-        let grow_type = i32.fn_type(&[pointer.into(), i64.into(), i64.into()], false);
+        let grow_type = i32.fn_type(&[pointer.into(), i64.into(), i64.into(), pointer.into()], false);
         let grow = define("grow", grow_type, Linkage::Internal);
-        let load_type = context.void_type().fn_type(&[pointer.into(), i64.into()], false);
-        let call_data_load = define("call_data_load", load_type, Linkage::Internal);
         let symbols = Self {
             word,
             i64,
@@ -118,14 +116,13 @@ impl<'ctx> Symbols<'ctx> {
             parts: functions,
             dispatch,
             grow,
-            call_data_load,
             crossed: crossed(parts, function),
             regions: regions(context),
             unlikely: weights(context, &[RARE, OFTEN]),
             tbaa_kind: context.get_kind_id("tbaa"),
             prof_kind,
         };
-        [grow, call_data_load].into_iter().for_each(|stub| symbols.cold_stub(context, stub));
+        symbols.cold_stub(context, grow);
         Ok(symbols)
     }
 
@@ -279,11 +276,15 @@ pub(super) fn small(context: &Context, function: FunctionValue<'_>) {
     ["noinline", "optsize"].iter().for_each(|name| add_attribute(context, function, name));
 }
 
-/// Attributes of stubs that take the frame, where parts have it (Y5).
+/// Attributes of stubs, which take the frame last (Y5).
 pub(super) fn stub_attributes(context: &Context, function: FunctionValue<'_>) {
     small(context, function);
-    let kind = Attribute::get_named_enum_kind_id("swiftself");
-    function.add_attribute(AttributeLoc::Param(0), context.create_enum_attribute(kind, 0));
+    add_param_attribute(context, function, function.count_params() - 1, "swiftself");
+}
+
+pub(super) fn add_param_attribute(context: &Context, function: FunctionValue<'_>, param: u32, name: &str) {
+    let kind = Attribute::get_named_enum_kind_id(name);
+    function.add_attribute(AttributeLoc::Param(param), context.create_enum_attribute(kind, 0));
 }
 
 pub(super) fn add_attribute(context: &Context, function: FunctionValue<'_>, name: &str) {

@@ -14,6 +14,7 @@ use hotevm_abi::NativeFrame;
 use hotevm_ir::function::{Field, Inst, PureOp, Value};
 use inkwell::{
     IntPredicate,
+    builder::Builder,
     types::{IntType, VectorType},
     values::{BasicValue, BasicValueEnum, IntValue, PointerValue, VectorValue},
 };
@@ -164,6 +165,13 @@ impl<'ctx> Lower<'ctx, '_> {
         VectorType::const_vector(&word.as_limbs().map(|limb| self.symbols.i64.const_int(limb, false)))
     }
 
+    /// A number as a vector: stores of it are shorter than those of four limbs.
+    pub(super) fn limbs_of(&self, builder: &Builder<'ctx>, number: IntValue<'ctx>) -> Result<VectorValue<'ctx>> {
+        let number = builder.build_int_z_extend(number, self.symbols.i64, "number")?;
+        let zero = self.symbols.i64.vec_type(4).const_zero();
+        Ok(builder.build_insert_element(zero, number, self.symbols.i64.const_zero(), "limbs")?)
+    }
+
     /// A constant or moved word as a vector.
     fn vector(&self, value: Value) -> Result<VectorValue<'ctx>> {
         match self.constants[value.index()] {
@@ -214,10 +222,7 @@ impl<'ctx> Lower<'ctx, '_> {
             return Ok(self.limbs(word).into());
         }
         match self.number_of(value) {
-            Some(number) => {
-                let zero = self.symbols.i64.vec_type(4).const_zero();
-                Ok(self.builder.build_insert_element(zero, number.limb, self.symbols.i64.const_zero(), "limbs")?.into())
-            }
+            Some(number) => Ok(self.limbs_of(&self.builder, number.limb)?.into()),
             None => self.value(value),
         }
     }
