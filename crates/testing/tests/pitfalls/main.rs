@@ -6,6 +6,7 @@
 mod assembly;
 mod frames;
 mod gas;
+mod handed;
 mod input;
 mod memory;
 mod reuse;
