@@ -411,6 +411,29 @@ fn y4_only_what_ends_the_frame_gives_a_status_to_its_part() {
     assert_eq!(calls(&aarch64()), [false, true, true]);
 }
 
+/// Y4: where stubs return to the entry, no part has restored anything: the entry keeps what its caller wants kept, and the stack pointer that it
+/// notes is the one that it calls with.
+#[test]
+fn y4_the_entry_keeps_all_registers_of_its_caller() {
+    let config = config(false);
+    let function = function(&every_opcode(), &config);
+    for optimisation in LEVELS {
+        let output =
+            hotevm_llvm::compile(&function, &x86_64("x86-64-v3"), optimisation, &config.limits, true, true).expect("compiles");
+        let (_, text) = output.dumps.iter().find(|(name, _)| name == "51-code.s").expect("a dump");
+        let text = String::from_utf8_lossy(text);
+        let entry = text.split("\nhotevm_entry:").nth(1).and_then(|rest| rest.split(".Lfunc_end").next()).expect("the entry");
+        for register in ["%rbx", "%rbp", "%r12", "%r13", "%r14", "%r15"] {
+            for step in ["pushq", "popq"] {
+                assert!(entry.contains(&format!("{step}\t{register}\n")), "{optimisation:?}: {step} {register} in{entry}");
+            }
+        }
+        let between =
+            entry.split("movq\t%rsp, ").nth(1).and_then(|rest| rest.split("callq\tpart0").next()).expect("a note, a call");
+        assert!(!["push", "pop", ", %rsp"].iter().any(|moves| between.contains(moves)), "{optimisation:?}: {between}");
+    }
+}
+
 #[test]
 fn unknown_targets_are_refused() {
     assert!(Target::new("x86_64-unknown-linux-gnu", "pentium-of-tomorrow").is_err());
