@@ -7,6 +7,7 @@
 //!     relocation themselves.
 //! G2  Every constant is named by a symbol of its own, and addends only count from the end of an instruction; a section to which a
 //!     relocation points in any other way stays as it is. So it is for x86-64; for aarch64 LLVM names the section, and nothing is merged.
+//! G3  Of these sections, constants that nothing points to are not kept.
 
 use std::{borrow::Cow, collections::HashMap};
 

@@ -96,7 +96,7 @@ fn g1_equal_constants_are_stored_once() {
 }
 
 #[test]
-fn g1_constants_that_nothing_points_to_are_not_stored() {
+fn g3_constants_that_nothing_points_to_are_not_stored() {
     assert_eq!(constants_len(&constants_object([7, 8, 9, 10], 8, -4)), 24);
     assert_eq!(constants_len(&constants_object([7, 8, 7, 10], 8, -4)), 16);
     assert_eq!(constants_len(&constants_object([7, 8, 9, 10], 0, -4)), 32, "no length, nothing to tell apart");

@@ -147,7 +147,6 @@ impl Builder<'_> {
             height_max: row.height_max,
             memory_min: 0,
             dispatch: self.plan.dispatch[source],
-            in_loop: self.plan.loops.in_loop[source],
         };
         let block = self.new_block(pc, Some(root), self.unlikely[source]);
         self.roots.insert(source, block);

@@ -271,10 +271,9 @@ pub struct HostCall {
 
 /// Operands that a host instruction is handed, as they are not at home: small constants, from the top of the stack. Whatever executes it
 /// brings them home first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Given {
     /// All are at home.
-    #[default]
     Nothing,
     /// The one on top.
     One(u32),
@@ -399,8 +398,6 @@ pub struct Root {
     pub memory_min: u32,
     /// Whether computed jumps may arrive here.
     pub dispatch: bool,
-    /// Whether the block lies in a loop.
-    pub in_loop: bool,
 }
 
 /// A function: the compiled form of one contract, or of a region of it.

@@ -4,7 +4,7 @@
 //! out  its text, or the function
 //!
 //! ```text
-//! block 1 (pc 0x0010, root, entry 1, height 0..=1022, memory 96, loop, [-1] = v4):
+//! block 1 (pc 0x0010, root, entry 1, height 0..=1022, memory 96, [-1] = v4):
 //!     charge 28                                       else leave 0
 //!     v7 = const 0x20
 //!     v8 = add v4, v7

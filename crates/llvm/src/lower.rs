@@ -4,7 +4,7 @@
 //! out  a module with one function per part, entry points, leave rows
 //!
 //! Z1  The entry has the signature of [`hotevm_abi::NativeFn`] and calls part 0. Parts take the number of a root block, frame and stack top,
-//!     keep no register for their caller, and enter each other by tail calls.
+//!     keep no register for their caller but rbp, and enter each other by tail calls.
 //! Z2  Gas, memory length and builtin pointers are read from the frame where they are needed, never kept. The base of memory is kept
 //!     within a tree, up to what may move it: growth, and whatever the host executes.
 //! Z3  A leave is a site number and stores; the site's row says the rest. Leaves of a part share one exit, but for those
@@ -369,6 +369,9 @@ impl<'ctx> Lower<'ctx, '_> {
             if let (Some(value), Some(result)) = (value, result) {
                 self.values[value.index()] = Some(result);
             }
+        }
+        if self.second.is_some() {
+            return Err(self.defect("a word that no stub stored"));
         }
         let end = function.blocks[block].end.as_ref().ok_or_else(|| self.defect("block without end"))?;
         self.terminator(end, root, top)

@@ -18,7 +18,7 @@ use std::{
 /// How much LLVM does for a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Optimisation {
-    /// No passes and the fastest instruction selection.
+    /// The fastest instruction selection.
     None,
     /// Reduced code generation.
     Fast,
@@ -84,8 +84,8 @@ fn initialise() {
     });
 }
 
-/// The pass pipeline, in LLVM's spelling: stubs that nothing calls go first. What is equal was made one before, and what LLVM's own passes share
-/// between blocks, addresses above all, takes registers from one to the other and longer code.
+/// The pass pipeline of every level, in LLVM's spelling: stubs that nothing calls go first. Equal instructions are not made one: what blocks share,
+/// addresses above all, takes registers from one to the other, and code gets longer.
 pub(crate) const PASSES: &str = "globaldce,function(simplifycfg)";
 
 /// What LLVM knows only as options of the process: mostly parts of its code generation that cost more time than they give.

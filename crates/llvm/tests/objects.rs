@@ -411,6 +411,38 @@ fn y4_only_what_ends_the_frame_gives_a_status_to_its_part() {
     assert_eq!(calls(&aarch64()), [false, true, true]);
 }
 
+/// What is handed to stubs, and where a stub adds: by the calls of parts.
+#[test]
+fn stubs_are_handed_what_they_can_bring_home() {
+    let pair = |push: &str, between: &str| {
+        format!("335f52{push}602052{between}60405f2054{}00", if between.is_empty() { "50" } else { "0150" })
+    };
+    let sum = "5f356001015450";
+    let cases = [
+        (pair("6003", ""), "keccak256_second("),
+        (pair("6003", "602051"), "keccak256_two("),
+        (pair("640100000000", ""), "keccak256_two("),
+        (sum.to_owned(), "@sum("),
+    ];
+    let config = config(false);
+    for (code, wanted) in cases {
+        let code: Vec<u8> =
+            (0..code.len() / 2).map(|at| u8::from_str_radix(&code[2 * at..2 * at + 2], 16).expect("hexadecimal")).collect();
+        let function = function(&code, &config);
+        for (target, host, has_tests) in
+            [(x86_64("x86-64-v2"), "go", false), (x86_64("x86-64-v4"), "go", true), (aarch64(), "host", false)]
+        {
+            let output =
+                hotevm_llvm::compile(&function, &target, Optimisation::Full, &config.limits, true, true).expect("compiles");
+            let (_, text) = output.dumps.iter().find(|(name, _)| name == "40-raw.ll").expect("a dump");
+            let is_sum = wanted == "@sum(";
+            let name = if is_sum { wanted.to_owned() } else { format!("@{host}_{wanted}") };
+            let is_called = String::from_utf8_lossy(text).lines().any(|line| line.contains("call") && line.contains(&name));
+            assert_eq!(is_called, !is_sum || has_tests, "{name} for {host} in {}", String::from_utf8_lossy(text));
+        }
+    }
+}
+
 /// Y4: where stubs return to the entry, no part has restored anything: the entry keeps what its caller wants kept, and the stack pointer that it
 /// notes is the one that it calls with.
 #[test]

@@ -44,15 +44,19 @@ struct Arguments {
 }
 
 fn variant(name: &str) -> eyre::Result<Variant> {
-    let (optimisation, force_leaves) = match name.strip_suffix("+leaves") {
+    let (way, target_cpu) = match name.split_once('@') {
+        Some((way, cpu)) => (way, Some(cpu.to_owned())),
+        None => (name, None),
+    };
+    let (optimisation, force_leaves) = match way.strip_suffix("+leaves") {
         Some(optimisation) => (optimisation, true),
-        None => (name, false),
+        None => (way, false),
     };
     let (preset, optimisation) = match optimisation {
         "stress" => (Preset::Stress, Optimisation::None),
         optimisation => (Preset::Test, optimisation.parse()?),
     };
-    let config = Config { optimisation, force_leaves, ..Config::preset(preset) };
+    let config = Config { optimisation, force_leaves, target_cpu, ..Config::preset(preset) };
     Ok(Variant { name: name.to_owned(), config })
 }
 

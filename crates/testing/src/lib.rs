@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod campaign;
+pub mod cpus;
 pub mod execute;
 pub mod generate;
 pub mod reduce;

@@ -14,6 +14,7 @@ use std::{
 use hotevm::{Config, Optimisation, Preset, Runtime};
 use hotevm_testing::{
     campaign::{case_seed, run_case},
+    cpus::older_cpus,
     execute::compare::{Agreement, Difference},
     generate::case::{Case, Size},
     reduce::reduce,
@@ -51,15 +52,18 @@ fn stress(force_leaves: bool) -> Runtime {
 }
 
 /// The ways of compiling that cases take in turn.
-fn runtimes() -> [Runtime; 6] {
-    [
+fn runtimes() -> Vec<Runtime> {
+    let older = |cpu: &str| Config { target_cpu: Some(cpu.to_owned()), ..Config::preset(Preset::Test) };
+    let older = older_cpus().into_iter().map(|cpu| Runtime::new(older(cpu)).expect("a runtime for an older CPU"));
+    let own = [
         runtime(Optimisation::Full, false),
         runtime(Optimisation::None, false),
         runtime(Optimisation::Fast, false),
         runtime(Optimisation::Fast, true),
         stress(false),
         stress(true),
-    ]
+    ];
+    own.into_iter().chain(older).collect()
 }
 
 /// The difference, the case reduced, and how to come back here.
@@ -100,7 +104,7 @@ fn cases_from_bytes_behave_as_interpreted() {
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &rng_seed));
     // Once a case has failed, the smaller ones that proptest tries have to be run, however late it is.
     let (failed, executions) = (Cell::new(false), Cell::new(0));
-    let outcome = runner.run(&(prop::collection::vec(any::<u8>(), 0..3000), 0..6usize), |(bytes, way)| {
+    let outcome = runner.run(&(prop::collection::vec(any::<u8>(), 0..3000), 0..runtimes.len()), |(bytes, way)| {
         if start.elapsed() > TIME_MAX && !failed.get() {
             return Ok(());
         }

@@ -12,7 +12,7 @@ use alloy_primitives::U256;
 use hotevm::{Config, HotEthEvm, HotEvmFactory, Optimisation, Preset, Runtime};
 use hotevm_ir::{
     Function,
-    function::{BlockData, Field, Inst, PureOp, Terminator, Type, Value},
+    function::{BlockData, Field, Given, Inst, PureOp, Terminator, Type, Value},
 };
 use hotevm_testing::{
     campaign::case_seed,
@@ -120,6 +120,19 @@ fn condition(function: &mut Function) {
         }
         inst => insts.push((Some(value), inst)),
     });
+}
+
+/// The deepest constant operand that a host instruction is given has another lowest bit.
+fn given(function: &mut Function) {
+    for (_, inst) in function.blocks.iter_mut().flat_map(|block| &mut block.insts) {
+        if let Inst::Host(call) = inst {
+            call.given = match call.given {
+                Given::Nothing => Given::Nothing,
+                Given::One(first) => Given::One(first ^ 1),
+                Given::Two(first, second) => Given::Two(first, second ^ 1),
+            };
+        }
+    }
 }
 
 /// The last conditional jump of a function goes the other way.
@@ -233,6 +246,11 @@ fn missed_memory_growth_is_found() {
 #[test]
 fn stale_call_data_is_found() {
     check_found(stale_call_data, "the base of call data");
+}
+
+#[test]
+fn wrong_constant_operands_are_found() {
+    check_found(given, "operands that are given");
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //! Q1  A slot without a row here is at home and not yet read.
 //! Q2  A dirty slot's home is stale; every leave and edge to a root stores it first. Host instructions leave constants as they
 //!     are, operands aside: a leave's row can hold them as data. What lies below their operands they do not touch, so that values of
-//!     such slots still hold behind them; an opcode declared custom ends the path.
+//!     such slots still hold behind them; an opcode declared custom ends the path. Operands that a host instruction is given have no row,
+//!     and are dropped by it.
 //! Q3  Leaves may go back to the sync point as long as executing again from there does the same: no memory was written after
 //!     some was read, and neither gas nor the memory size was read. What would break that makes a new sync point.
 

@@ -154,8 +154,6 @@ impl Parser {
         while cursor.take(",") {
             if cursor.take("dispatch") {
                 root.dispatch = true;
-            } else if cursor.take("loop") {
-                root.in_loop = true;
             } else {
                 let slot = cursor.slot()?;
                 cursor.expect("=")?;

@@ -91,9 +91,6 @@ impl Printer<'_> {
         if root.dispatch {
             self.text.push_str(", dispatch");
         }
-        if root.in_loop {
-            self.text.push_str(", loop");
-        }
         for (slot, value) in &root.params {
             let value = self.definition(*value, Some(Type::Word));
             let _ = write!(self.text, ", [{slot}] = {value}");

@@ -51,7 +51,7 @@ block 0 (pc 0x0000, root, entry 0, height 0..=0, memory 0):
 block 1 (pc 0x0010):
     mstore8 v1, v2
     dispatch v2, top [1]                             else leave 1
-block 2 (pc 0x0020, root, entry 4, height 1..=1, memory 0, dispatch, loop, [-1] = v4):
+block 2 (pc 0x0020, root, entry 4, height 1..=1, memory 0, dispatch, [-1] = v4):
     v5 = load [-1]
     height [0], needs 1, grows 1023                  else leave 0
     forced 63                                        else leave 0

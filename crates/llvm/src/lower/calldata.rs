@@ -20,11 +20,12 @@ use inkwell::{
 use std::mem::offset_of;
 
 impl<'ctx> Lower<'ctx, '_> {
-    /// In loops a plain read inside of the call data, and a stub beyond its end; else a stub alone, which is much less code. The word is a vector where
+    /// In loops that keep stack entries in values a plain read inside of the call data, and a stub beyond its end; else a stub alone, which is much less
+    /// code. The word is a vector where
     /// it is only moved (M1).
     pub(super) fn call_data_load(&mut self, offset: Value, is_moved: bool, root: usize) -> Result<BasicValueEnum<'ctx>> {
         let word = self.word(offset)?;
-        if !self.function.blocks[root].root.as_ref().is_some_and(|root| root.in_loop && !root.params.is_empty()) {
+        if !self.function.blocks[root].root.as_ref().is_some_and(|root| !root.params.is_empty()) {
             return self.call_data_by_stub(word, is_moved);
         }
         let function = self.part_state()?.function;
@@ -73,7 +74,7 @@ impl<'ctx> Lower<'ctx, '_> {
         if is_moved { Ok(word) } else { Ok(self.builder.build_bit_cast(word, self.symbols.word, "calldata")?) }
     }
 
-    /// Reads beyond the end of call data; all registers are kept (Y1), and the result comes back in the frame.
+    /// Reads beyond the end of call data; registers are kept as Y1 says, and the result comes back in the frame.
     fn call_data_beyond(&mut self, offset: IntValue<'ctx>, is_moved: bool) -> Result<BasicValueEnum<'ctx>> {
         let number = self.call_data_offset(offset)?;
         let stub = match self.call_data_beyond {

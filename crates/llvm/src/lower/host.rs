@@ -56,7 +56,11 @@ impl<'ctx> Lower<'ctx, '_> {
         let opcode = if call.via == Via::Builtin { 0 } else { call.opcode };
         let place = self.symbols.i64.const_int(hotevm_abi::place(opcode, call.pc, gas_behind), false);
         let height = self.moved_top(top, call.top)?;
-        let handed = self.second.take().map_or(Handed::Given(call.given), Handed::Second);
+        let handed = match self.second.take() {
+            Some(_) if !hashes_a_pair(call) => return Err(self.defect("a word that no stub stores")),
+            Some(word) => Handed::Second(word),
+            None => Handed::Given(call.given),
+        };
         let stub = self.host_stub(row, exits, handed)?;
         let unused = self.symbols.pointer.get_poison();
         let mut args: Vec<BasicMetadataValueEnum<'_>> = vec![unused.into(), height.into(), place.into()];
@@ -76,8 +80,7 @@ impl<'ctx> Lower<'ctx, '_> {
         let mut ahead = next.map(|(_, inst)| inst);
         let seen = ahead
             .find(|inst| !matches!(inst, Inst::Const(_) | Inst::Number(_) | Inst::Pure(..) | Inst::Load(_) | Inst::Store(..)))?;
-        let hashes =
-            matches!(seen, Inst::Host(call) if call.opcode == byte::KECCAK256 && call.given == Given::Two(0, SECOND_WORD.1));
+        let hashes = matches!(seen, Inst::Host(call) if hashes_a_pair(call));
         let word = self.constants[word.index()].filter(|_| hashes && place == u64::from(SECOND_WORD.0))?;
         u32::try_from(word).ok()
     }
@@ -290,4 +293,9 @@ impl<'ctx> Lower<'ctx, '_> {
         let frame = function.and_then(|function| function.get_nth_param(symbols::PART_FRAME));
         Ok(frame.ok_or_else(|| self.defect("no frame"))?.into_pointer_value())
     }
+}
+
+/// Whether a host instruction hashes the first two words of memory.
+fn hashes_a_pair(call: &HostCall) -> bool {
+    call.opcode == byte::KECCAK256 && call.given == Given::Two(0, SECOND_WORD.1)
 }

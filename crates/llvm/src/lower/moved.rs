@@ -3,9 +3,10 @@
 //! in   a function
 //! out  per value: whether it is kept as a vector of limbs
 //!
-//! M1  A vector is read by stores, leave rows, and bitwise operations that are vectors themselves; where the target tests whole vectors, by
+//! M1  A vector is read by stores, leave rows, and bitwise operations and sums (M2) that are vectors themselves; where the target tests whole vectors, by
 //!     checks of addresses, computed jumps, and comparisons with what is a vector or a constant; and by nothing else.
-//! M2  The sum of a vector and a small constant is a vector, outside of loops and where the target tests whole vectors: a stub adds.
+//! M2  The sum of a vector and a small constant, where the target tests whole vectors, is such an operation, but in loops that keep stack entries
+//!     in values: a stub adds.
 
 use hotevm_ir::{
     Function,
@@ -19,7 +20,7 @@ const PASSES_MAX: u32 = 8;
 pub(super) fn moved(function: &Function, has_tests: bool, is_mask: impl Fn(Value) -> bool) -> Vec<bool> {
     let mut moved = vec![false; function.values.len()];
     let is_constant = constants(function);
-    let sums = if has_tests { sums(function) } else { vec![false; function.values.len()] };
+    let sums = if has_tests { sums(function, &is_constant) } else { vec![false; function.values.len()] };
     for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
         let Some(value) = value else { continue };
         moved[value.index()] = match inst {
@@ -95,14 +96,11 @@ pub(super) const fn is_equality(op: PureOp) -> bool {
     matches!(op, PureOp::Eq | PureOp::IsZero)
 }
 
-/// The sums of a word and a small constant outside of loops (M2).
-fn sums(function: &Function) -> Vec<bool> {
+/// The sums of a word and a small constant, where values need not stay in registers (M2).
+fn sums(function: &Function, is_constant: &[bool]) -> Vec<bool> {
     let (mut sums, mut is_small) = (vec![false; function.values.len()], vec![false; function.values.len()]);
-    let roots = function
-        .blocks
-        .iter()
-        .enumerate()
-        .filter(|(_, block)| block.root.as_ref().is_some_and(|root| !root.in_loop || root.params.is_empty()));
+    let roots = function.blocks.iter().enumerate();
+    let roots = roots.filter(|(_, block)| block.root.as_ref().is_some_and(|root| root.params.is_empty()));
     let mut work: Vec<usize> = roots.map(|(number, _)| number).collect();
     while let Some(number) = work.pop() {
         let block = &function.blocks[number];
@@ -111,7 +109,8 @@ fn sums(function: &Function) -> Vec<bool> {
             match inst {
                 Inst::Const(word) => is_small[value.index()] = u32::try_from(*word).is_ok(),
                 Inst::Pure(PureOp::Add, args) => {
-                    sums[value.index()] = args.iter().filter(|arg| is_small[arg.index()]).count() == 1
+                    let constants: Vec<&Value> = args.iter().filter(|arg| is_constant[arg.index()]).collect();
+                    sums[value.index()] = matches!(constants[..], [constant] if is_small[constant.index()]);
                 }
                 _ => {}
             }

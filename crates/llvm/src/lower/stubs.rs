@@ -6,10 +6,11 @@
 //! Y3  Parts leave the upper halves of vector registers as they are; whatever calls the host, and the way back to it, clears them,
 //!     since mixing both kinds of instructions is slow otherwise.
 //! Y4  On x86-64, what rarely ends a frame returns to the entry itself then, as C's `longjmp` does: parts need not look at its status.
-//!     The entry keeps no stack pointer but that with which it calls the first part, and parts are never inlined.
+//!     The entry's stack pointer does not change in its body, and parts take no argument on the stack and are never inlined: so the address to
+//!     return to lies one word below it. The entry saves what parts would restore for it, which is rbp.
 //!     What ends frames as a rule returns by way of its part, so that the processor's own stack of return addresses stays right.
-//! Y5  Stubs take the frame last, in the register that LLVM keeps for Swift's `self`, which no call changes: it is where parts have it, so
-//!     that they need not move it for a call. The stub that grows memory has the stack top in that of Swift's async context. What else stubs hand to
+//! Y5  Stubs take the frame last, in the register that LLVM keeps for Swift's `self`, which no call changes: on x86-64 it is where parts have it,
+//!     so that they need not move it for a call. The stub that grows memory has the stack top in that of Swift's async context. What else stubs hand to
 //!     their builtins stands where those want it: nothing is passed where builtins take the frame.
 
 use super::{

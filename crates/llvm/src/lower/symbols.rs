@@ -3,7 +3,7 @@
 //! in   the split of a function into parts
 //! out  [`Symbols`]
 //!
-//! Y1  Stubs of cold builtins preserve all registers, so that a call in a cold path costs the hot path nothing.
+//! Y1  Stubs of cold builtins preserve all registers but r11 and vectors, so that a call in a cold path costs the hot path nothing.
 //! Y2  Nothing is declared that is not defined in the module.
 
 use super::{Result, part_name};
@@ -23,7 +23,7 @@ use std::{mem::offset_of, num::NonZeroU32};
 
 /// LLVM's number of the calling convention that preserves most registers.
 const PRESERVE_MOST: u32 = 14;
-/// LLVM's number of the calling convention that preserves no register: a tail call then saves and restores nothing.
+/// LLVM's number of the calling convention that preserves no register but rbp: a tail call then saves and restores nothing.
 const PRESERVE_NONE: u32 = 21;
 /// Weights of ways that are rarely taken, and of others.
 const RARE: u64 = 1;
@@ -34,8 +34,8 @@ const LIKELY_ENTRIES: u64 = 1 << 16;
 /// Where parts lie of which no block is likely to run.
 const RARE_SECTION: &str = ".text.unlikely";
 
-/// Places of a part's parameters. On x86-64 they stand in r12, r13 and r14: r12 takes a byte more than others as the base of an address, and r13 is
-/// where stubs take the frame (Y5).
+/// Places of a part's parameters. On x86-64 they stand in r12, r13 and r14: r13 is where stubs take the frame (Y5), and r12 takes a byte more than
+/// others as the base of an address.
 pub(super) const PART_NUMBER: u32 = 0;
 pub(super) const PART_FRAME: u32 = 1;
 pub(super) const PART_TOP: u32 = 2;
@@ -73,7 +73,7 @@ pub(super) struct Symbols<'ctx> {
 }
 
 impl<'ctx> Symbols<'ctx> {
-    /// Declares everything, and defines the stubs.
+    /// Declares what every module has.
     pub(super) fn declare(context: &'ctx Context, module: &Module<'ctx>, parts: &[usize], function: &Function) -> Result<Self> {
         let likely = parts::likely(function, parts);
         let pointer = context.ptr_type(AddressSpace::default());
@@ -270,7 +270,7 @@ pub(super) fn attributes(context: &Context, function: FunctionValue<'_>) {
     }
 }
 
-/// Attributes of what parts share: small, without gaps between them.
+/// Attributes of what parts share: small.
 pub(super) fn small(context: &Context, function: FunctionValue<'_>) {
     attributes(context, function);
     ["noinline", "optsize"].iter().for_each(|name| add_attribute(context, function, name));

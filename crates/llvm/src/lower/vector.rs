@@ -88,7 +88,7 @@ impl<'ctx> Lower<'ctx, '_> {
         let ([number], [word]) = (&constants[..], &words[..]) else {
             return Err(self.defect("no sum of a vector and a constant"));
         };
-        let number = self.constants[number.index()].unwrap_or_default().as_limbs()[0];
+        let number = self.constants[number.index()].ok_or_else(|| self.defect("no constant"))?.as_limbs()[0];
         let stub = match self.sum {
             Some(stub) => stub,
             None => self.define_sum_stub()?,

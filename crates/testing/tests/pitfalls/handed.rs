@@ -117,6 +117,16 @@ fn sums_with_small_constants_carry() {
     }
 }
 
+/// Call data goes to memory in a loop that keeps its counter in a value: it is a vector there.
+#[test]
+fn call_data_is_copied_in_a_loop() {
+    let code = "0 :loop DUP1 CALLDATALOAD DUP2 MSTORE 0x20 ADD DUP1 0xe0 GT @loop JUMPI 0xe0 0 RETURN";
+    let data = |len: u8| (1..=len).collect::<Vec<_>>();
+    let inputs = [0, 31, 32, 33, 70, 96, 200].map(|len| input(data(len), GasLimit::Ample));
+    let agreement = check(&case(SpecId::OSAKA, &[assemble(code)], inputs.to_vec()));
+    assert_eq!(agreement.successes, agreement.executions, "{agreement:?}");
+}
+
 /// Call data is read in a loop, and where values stay in registers: inside, across the end, far beyond it.
 #[test]
 fn call_data_in_loops() {

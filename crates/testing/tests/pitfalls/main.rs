@@ -16,6 +16,7 @@ use alloy_evm::{EthEvmFactory, EvmEnv};
 use alloy_primitives::{Address, Bytes, U256};
 use hotevm::{Config, HotEvmFactory, Optimisation, Preset, Runtime, native_available};
 use hotevm_testing::{
+    cpus::older_cpus,
     execute::{
         compare::{Agreement, compare_in},
         run::environment,
@@ -30,7 +31,12 @@ pub const WAYS: [(Optimisation, bool); 3] =
 
 /// A runtime that compiles at the first call.
 pub fn runtime(optimisation: Optimisation, force_leaves: bool) -> Runtime {
-    let config = Config { optimisation, force_leaves, ..Config::preset(Preset::Test) };
+    runtime_for(optimisation, force_leaves, None)
+}
+
+fn runtime_for(optimisation: Optimisation, force_leaves: bool, cpu: Option<&str>) -> Runtime {
+    let target_cpu = cpu.map(str::to_owned);
+    let config = Config { optimisation, force_leaves, target_cpu, ..Config::preset(Preset::Test) };
     Runtime::new(config).expect("a runtime for this machine")
 }
 
@@ -75,12 +81,15 @@ pub fn check_in(case: &Case, env: &EvmEnv, runtime: &Runtime) -> Agreement {
     }
 }
 
-/// Runs a case in every way to compile; where boundaries can leave, with one mask after the other. Native code must have run.
+/// Runs a case in every way to compile, and for other CPUs, whose code this one runs; where boundaries can leave, with one mask after the other. Native
+/// code must have run.
 pub fn check(case: &Case) -> Agreement {
     let mut total = Agreement::default();
-    for (optimisation, force_leaves) in WAYS {
+    let ways = WAYS.map(|(optimisation, force_leaves)| (optimisation, force_leaves, None));
+    let others = older_cpus().into_iter().map(|cpu| (Optimisation::Full, false, Some(cpu)));
+    for (optimisation, force_leaves, cpu) in ways.into_iter().chain(others) {
         let masks = if force_leaves { &[1, 0x8888_8888_8888_8888, 0x5555_5555_5555_5555, u64::MAX][..] } else { &[0] };
-        let runtime = runtime(optimisation, force_leaves);
+        let runtime = runtime_for(optimisation, force_leaves, cpu);
         for mask in masks {
             let mut case = case.clone();
             case.inputs.iter_mut().for_each(|input| input.leave_mask = *mask);
