@@ -25,7 +25,7 @@ impl<'ctx> Lower<'ctx, '_> {
     /// it is only moved (M1).
     pub(super) fn call_data_load(&mut self, offset: Value, is_moved: bool, root: usize) -> Result<BasicValueEnum<'ctx>> {
         let word = self.word(offset)?;
-        if !self.function.blocks[root].root.as_ref().is_some_and(|root| !root.params.is_empty()) {
+        if self.function.blocks[root].root.as_ref().is_none_or(|root| root.params.is_empty()) {
             return self.call_data_by_stub(word, is_moved);
         }
         let function = self.part_state()?.function;
