@@ -354,18 +354,17 @@ impl<'a> Run<'a> {
         Ok(None)
     }
 
-    /// Brings the operands home that a host instruction is given.
-    fn bring_home(&mut self, call: &HostCall) -> Step<()> {
+    /// Gives the stack back as a host instruction wants it, with the operands that it is given.
+    fn hand_over(&mut self, call: &HostCall) -> Step<()> {
         for (slot, operand) in (i32::MIN..call.top).rev().zip(call.given.operands()) {
             *self.slot(slot)? = U256::from(operand);
         }
-        Ok(())
+        self.give_back(call.top)
     }
 
     /// Lets the host execute an instruction; false when it does not.
     fn call(&mut self, call: &HostCall, host: &mut Host<'_>) -> Step<bool> {
-        self.bring_home(call)?;
-        self.give_back(call.top)?;
+        self.hand_over(call)?;
         let executed = host(call, &mut self.frame);
         if executed {
             self.take();
@@ -416,8 +415,7 @@ impl<'a> Run<'a> {
             }
             Terminator::Dispatch { target, top, leave } => self.dispatch(*target, *top, *leave),
             Terminator::Finish(call) => {
-                self.bring_home(call)?;
-                self.give_back(call.top)?;
+                self.hand_over(call)?;
                 Ok(Next::Stop(Stop::Finish(*call)))
             }
             Terminator::Suspend { call, next } => {

@@ -70,12 +70,13 @@ pub(crate) fn lower<'ctx>(
         stubs: HashMap::new(),
         abilities,
         exit: None,
+        growth: None,
         call_data: None,
         call_data_beyond: None,
         sum: None,
         values: vec![None; function.values.len()],
         narrow: vec![None; function.values.len()],
-        moved: moved::moved(function, abilities.has_tests, |value| constants[value.index()].is_some_and(narrow::is_narrow)),
+        moved: moved::moved(function, abilities.has_tests, &constants),
         checked: checked(function),
         bytes: HashMap::new(),
         constants,
@@ -148,11 +149,13 @@ struct Lower<'ctx, 'a> {
     limits: &'a Limits,
     symbols: Symbols<'ctx>,
     parts: Vec<usize>,
-    /// The stubs in front of builtins.
+    /// The stubs in front of host builtins.
     stubs: HashMap<StubKey, FunctionValue<'ctx>>,
     abilities: Abilities,
     /// What returns a status from the entry, once it is needed.
     exit: Option<FunctionValue<'ctx>>,
+    /// What grows memory or leaves, once it is needed.
+    growth: Option<FunctionValue<'ctx>>,
     /// What reads call data, and what reads beyond its end, once they are needed.
     call_data: Option<FunctionValue<'ctx>>,
     call_data_beyond: Option<FunctionValue<'ctx>>,

@@ -32,7 +32,7 @@ struct Arguments {
     /// Threads.
     #[arg(short, long, default_value_t = 1)]
     jobs: usize,
-    /// Ways to compile, which take turns: none, fast, full, or stress for the tiers; each perhaps with `+leaves`.
+    /// Ways to compile, which take turns: none, fast, full, or stress for the tiers; each perhaps with `+leaves`, and for a CPU of LLVM's with `@NAME`.
     #[arg(long, value_delimiter = ',', default_value = "full,none,fast,full+leaves")]
     optimisation: Vec<String>,
     /// Ends after so many differences.

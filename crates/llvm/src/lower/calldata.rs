@@ -20,9 +20,8 @@ use inkwell::{
 use std::mem::offset_of;
 
 impl<'ctx> Lower<'ctx, '_> {
-    /// In loops that keep stack entries in values a plain read inside of the call data, and a stub beyond its end; else a stub alone, which is much less
-    /// code. The word is a vector where
-    /// it is only moved (M1).
+    /// In loops that keep stack entries in values a plain read inside of the call data, and a stub beyond its end; else a stub alone, which is
+    /// much less code. The word is a vector where it is only moved (M1).
     pub(super) fn call_data_load(&mut self, offset: Value, is_moved: bool, root: usize) -> Result<BasicValueEnum<'ctx>> {
         let word = self.word(offset)?;
         if self.function.blocks[root].root.as_ref().is_none_or(|root| root.params.is_empty()) {

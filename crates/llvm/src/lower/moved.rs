@@ -8,6 +8,8 @@
 //! M2  The sum of a vector and a small constant, where the target tests whole vectors, is such an operation, but in loops that keep stack entries
 //!     in values: a stub adds.
 
+use super::narrow::is_narrow;
+use alloy_primitives::U256;
 use hotevm_ir::{
     Function,
     function::{Field, Inst, PureOp, Terminator, Value},
@@ -17,10 +19,10 @@ use hotevm_ir::{
 const PASSES_MAX: u32 = 8;
 
 /// The values that are kept as vectors.
-pub(super) fn moved(function: &Function, has_tests: bool, is_mask: impl Fn(Value) -> bool) -> Vec<bool> {
+pub(super) fn moved(function: &Function, has_tests: bool, constants: &[Option<U256>]) -> Vec<bool> {
     let mut moved = vec![false; function.values.len()];
-    let is_constant = constants(function);
-    let sums = if has_tests { sums(function, &is_constant) } else { vec![false; function.values.len()] };
+    let is_mask = |value: &Value| constants[value.index()].is_some_and(is_narrow);
+    let sums = if has_tests { sums(function, constants) } else { vec![false; function.values.len()] };
     for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
         let Some(value) = value else { continue };
         moved[value.index()] = match inst {
@@ -28,13 +30,13 @@ pub(super) fn moved(function: &Function, has_tests: bool, is_mask: impl Fn(Value
             Inst::Load(_) | Inst::MLoad(_) | Inst::CallDataLoad(_) => true,
             Inst::Field(Field::Address | Field::Caller | Field::CallValue) => true,
             // A narrow mask makes a narrow word instead.
-            Inst::Pure(op, args) => is_bitwise(*op) && !(*op == PureOp::And && args.iter().any(|arg| is_mask(*arg))),
+            Inst::Pure(op, args) => is_bitwise(*op) && !(*op == PureOp::And && args.iter().any(is_mask)),
             _ => false,
         };
     }
     clear_read_by_ends(function, has_tests, &mut moved);
     for _ in 0..PASSES_MAX {
-        if !narrow_down(function, has_tests, &is_constant, &sums, &mut moved) {
+        if !narrow_down(function, has_tests, constants, &sums, &mut moved) {
             return moved;
         }
     }
@@ -45,7 +47,7 @@ pub(super) fn moved(function: &Function, has_tests: bool, is_mask: impl Fn(Value
     }
     clear_read_by_ends(function, false, &mut moved);
     // Without tests what is left depends on nothing but stores, so that one pass settles it.
-    narrow_down(function, false, &is_constant, &sums, &mut moved);
+    narrow_down(function, false, constants, &sums, &mut moved);
     moved
 }
 
@@ -59,7 +61,7 @@ fn clear_read_by_ends(function: &Function, has_tests: bool, moved: &mut [bool]) 
 }
 
 /// Takes out what breaks M1 at one instruction or another; whether there was any.
-fn narrow_down(function: &Function, has_tests: bool, is_constant: &[bool], sums: &[bool], moved: &mut [bool]) -> bool {
+fn narrow_down(function: &Function, has_tests: bool, constants: &[Option<U256>], sums: &[bool], moved: &mut [bool]) -> bool {
     let mut changed = false;
     for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
         match inst {
@@ -68,7 +70,7 @@ fn narrow_down(function: &Function, has_tests: bool, is_constant: &[bool], sums:
             Inst::MStore(address, _) => clear(moved, *address, &mut changed),
             Inst::Pure(op, args) => {
                 let Some(value) = value else { continue };
-                let fits = args.iter().all(|arg| moved[arg.index()] || is_constant[arg.index()]);
+                let fits = args.iter().all(|arg| moved[arg.index()] || constants[arg.index()].is_some());
                 if !is_bitwise(*op) && !sums[value.index()] || !fits {
                     clear(moved, *value, &mut changed);
                 }
@@ -97,36 +99,24 @@ pub(super) const fn is_equality(op: PureOp) -> bool {
 }
 
 /// The sums of a word and a small constant, where values need not stay in registers (M2).
-fn sums(function: &Function, is_constant: &[bool]) -> Vec<bool> {
-    let (mut sums, mut is_small) = (vec![false; function.values.len()], vec![false; function.values.len()]);
+fn sums(function: &Function, constants: &[Option<U256>]) -> Vec<bool> {
+    let mut sums = vec![false; function.values.len()];
+    let is_sum = |args: &[Value]| {
+        let known: Vec<U256> = args.iter().filter_map(|arg| constants[arg.index()]).collect();
+        matches!(known[..], [constant] if u32::try_from(constant).is_ok())
+    };
     let roots = function.blocks.iter().enumerate();
     let roots = roots.filter(|(_, block)| block.root.as_ref().is_some_and(|root| root.params.is_empty()));
     let mut work: Vec<usize> = roots.map(|(number, _)| number).collect();
     while let Some(number) = work.pop() {
         let block = &function.blocks[number];
         for (value, inst) in &block.insts {
-            let Some(value) = value else { continue };
-            match inst {
-                Inst::Const(word) => is_small[value.index()] = u32::try_from(*word).is_ok(),
-                Inst::Pure(PureOp::Add, args) => {
-                    let constants: Vec<&Value> = args.iter().filter(|arg| is_constant[arg.index()]).collect();
-                    sums[value.index()] = matches!(constants[..], [constant] if is_small[constant.index()]);
-                }
-                _ => {}
+            if let (Some(value), Inst::Pure(PureOp::Add, args)) = (value, inst) {
+                sums[value.index()] = is_sum(args);
             }
         }
         let next = block.end.iter().flat_map(|end| end.edges()).map(|edge| edge.block.index());
         work.extend(next.filter(|next| function.blocks[*next].root.is_none()));
     }
     sums
-}
-
-fn constants(function: &Function) -> Vec<bool> {
-    let mut constants = vec![false; function.values.len()];
-    for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
-        if let (Some(value), Inst::Const(_)) = (value, inst) {
-            constants[value.index()] = true;
-        }
-    }
-    constants
 }

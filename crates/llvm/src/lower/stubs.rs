@@ -236,11 +236,9 @@ impl<'ctx> Lower<'ctx, '_> {
         rest_and_site: IntValue<'ctx>,
         top: PointerValue<'ctx>,
     ) -> Result<()> {
-        let row = symbols::row("grow")?;
-        let key = StubKey { builtin: row.offset, exits: true, handed: "" };
-        let stub = match self.stubs.get(&key) {
-            Some(stub) => *stub,
-            None => self.define_growth_stub(row, key)?,
+        let stub = match self.growth {
+            Some(stub) => stub,
+            None => self.define_growth_stub()?,
         };
         let unused = self.symbols.pointer.get_poison();
         let args = [unused.into(), end.into(), rest_and_site.into(), top.into(), self.frame()?.into()];
@@ -248,14 +246,15 @@ impl<'ctx> Lower<'ctx, '_> {
         Ok(())
     }
 
-    fn define_growth_stub(&mut self, row: &'static BuiltinRow, key: StubKey) -> Result<FunctionValue<'ctx>> {
+    fn define_growth_stub(&mut self) -> Result<FunctionValue<'ctx>> {
+        let row = symbols::row("grow")?;
         let (pointer, number) = (self.symbols.pointer, self.symbols.i64);
         let params = [pointer.into(), number.into(), number.into(), pointer.into(), pointer.into()];
         let ty = self.context.void_type().fn_type(&params, false);
         let stub = self.module.add_function("grow_or_leave", ty, Some(Linkage::Internal));
         self.symbols.cold_stub(self.context, stub);
         symbols::add_param_attribute(self.context, stub, 3, "swiftasync");
-        self.stubs.insert(key, stub);
+        self.growth = Some(stub);
         let [_, end, rest_and_site, top, frame] = stub.get_params()[..] else {
             return Err(self.defect("stub without parameters"));
         };
