@@ -7,7 +7,8 @@
 //! L2  A relocation that aarch64 resolves by page makes the image need page alignment (`image`, M2).
 //! L3  A target lies in the image, or just before it: x86-64 counts from the end of the instruction and folds that into the addend.
 //! L4  Text that rarely runs lies behind all other text, blocks that were cut off functions (`.text.split`) before whole functions
-//!     (`.text.unlikely`): what runs shares cache lines and pages with what runs.
+//!     (`.text.unlikely`): what runs shares cache lines and pages with what runs. The entry lies last of what runs, so that its offset
+//!     says how much that is.
 
 use thiserror::Error;
 
@@ -180,11 +181,12 @@ struct Plan {
 /// Sections of text that rarely runs (L4); the names are LLVM's and GNU's.
 const RARE_TEXT: [&str; 2] = [".text.split", ".text.unlikely"];
 
-/// How far behind a section lies: text that rarely runs behind other text (L4), data that is aligned less behind what is aligned more, so that
-/// there are no gaps.
-fn rank(section: &Section<'_>) -> usize {
+/// How far behind a section lies: text that rarely runs behind the entry and that behind other text (L4), data that is aligned less behind
+/// what is aligned more, so that there are no gaps.
+fn rank(section: &Section<'_>, is_entry: bool) -> usize {
     match section.content {
-        Content::Text => RARE_TEXT.iter().position(|rare| section.name.starts_with(rare)).map_or(0, |position| position + 1),
+        Content::Text if is_entry => 1,
+        Content::Text => RARE_TEXT.iter().position(|rare| section.name.starts_with(rare)).map_or(0, |position| position + 2),
         Content::ReadOnly => usize::MAX - section.alignment,
     }
 }
@@ -192,7 +194,7 @@ fn rank(section: &Section<'_>) -> usize {
 fn place(object: &Object<'_>) -> Result<Plan, LinkError> {
     let mut plan = Plan { offsets: vec![0; object.sections.len()], text_len: 0, len: 0, alignment: IMAGE_ALIGNMENT };
     let mut order: Vec<usize> = (0..object.sections.len()).collect();
-    order.sort_by_key(|section| rank(&object.sections[*section]));
+    order.sort_by_key(|index| rank(&object.sections[*index], *index == object.entry.section));
     for content in [Content::Text, Content::ReadOnly] {
         for &index in &order {
             let section = &object.sections[index];

@@ -13,7 +13,7 @@
 //!     executable and were never so before, which P2 makes sure of.
 //! P4  What an arena has carved is given away: it keeps only what lies behind.
 
-use std::{io, ptr::NonNull, slice};
+use std::{io, ops::Range, ptr::NonNull, slice};
 
 /// Private pages with fixed bounds.
 #[derive(Debug)]
@@ -158,9 +158,9 @@ impl Pages {
         unsafe { slice::from_raw_parts(self.base.as_ptr(), self.len) }
     }
 
-    /// Has the processor fetch the first bytes into its caches.
-    pub(crate) fn prefetch(&self, len: usize) {
-        for line in self.bytes().get(..len).unwrap_or_default().chunks(LINE_BYTES) {
+    /// Has the processor fetch some of the bytes into its caches.
+    pub(crate) fn prefetch(&self, range: Range<usize>) {
+        for line in self.bytes().get(range).unwrap_or_default().chunks(LINE_BYTES) {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: prefetching is a hint, which neither faults nor changes what a program can see; SSE is part of x86-64.
             unsafe {

@@ -18,16 +18,26 @@ use hotevm_ir::LeaveReason;
 use places::Places;
 use std::collections::HashMap;
 
-/// Compiled code, mapped and ready.
+/// Compiled code, mapped and ready. In this order, so that what every run reads shares a cache line.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct NativeCode {
+    function: NativeFn,
+    /// Entry points other than the start, by pc.
+    entries: Places,
+    pub(crate) tier: Tier,
+    /// Set once, after the entry holds something else; read by executing threads, release and acquire.
+    is_replaced: AtomicBool,
+    /// Set by the thread that asks for the next tier, so that it is asked for once; relaxed.
+    pub(crate) asked: AtomicBool,
+    /// The entry that it was published in; set before it can be seen there.
+    owner: OnceLock<Weak<Entry>>,
+    /// Gas charged while this code ran, added to by executing threads, relaxed: a hint.
+    gas: AtomicU64,
     executable: Executable,
     /// The entry at which a frame begins.
     start: Option<EntryPoint>,
-    /// Entry points other than the start, by pc.
-    entries: Places,
     leaves: Vec<LeaveRow>,
-    pub(crate) tier: Tier,
     /// Blocks in the profile that it was made from.
     pub(crate) profile_blocks: u32,
     /// Where the blocks of its region start; empty for a whole contract.
@@ -40,15 +50,8 @@ pub(crate) struct NativeCode {
     pub(crate) bytes: usize,
     /// Whether it was taken from an artifact, perhaps of another machine.
     pub(crate) is_taken: bool,
-    /// The entry that it was published in; set before it can be seen there.
-    owner: OnceLock<Weak<Entry>>,
-    /// Set once, after the entry holds something else; read by executing threads, release and acquire.
-    is_replaced: AtomicBool,
-    /// Gas charged while this code ran, and the leaves out of its region by site: added to by executing threads, relaxed: hints.
-    gas: AtomicU64,
+    /// The leaves out of its region by site: added to by executing threads, relaxed: hints.
     left: Box<[AtomicU32]>,
-    /// Set by the thread that asks for the next tier, so that it is asked for once; relaxed.
-    pub(crate) asked: AtomicBool,
     /// Runtime second of the entry's last use that a store was told of. Set before publication, then by the writer alone; relaxed.
     pub(crate) told_at_s: AtomicU32,
 }
@@ -77,10 +80,15 @@ impl NativeCode {
         parts.entries.retain(|entry| entry.number != 0);
         debug_assert!(rows_behind_agree(&parts.leaves), "two different leave rows for one pc behind a host instruction (L1)");
         let sites = if tier == Tier::Whole { 0 } else { parts.leaves.len() };
+        let pointer = parts.executable.entry_pointer();
+        // SAFETY: the executable was linked from an object whose entry symbol has the type `NativeFn` (crate `llvm`, Z1), and is
+        // mapped as long as `self` lives.
+        let function = unsafe { std::mem::transmute::<*mut u8, NativeFn>(pointer.as_ptr()) };
         Self {
+            function,
             executable: parts.executable,
             start,
-            entries: Places::new(parts.entries),
+            entries: Places::new(&parts.entries),
             leaves: parts.leaves,
             tier,
             profile_blocks,
@@ -98,12 +106,9 @@ impl NativeCode {
         }
     }
 
-    /// The compiled function.
-    pub(crate) fn function(&self) -> NativeFn {
-        let pointer = self.executable.entry_pointer();
-        // SAFETY: the executable was linked from an object whose entry symbol has the type `NativeFn` (crate `llvm`, Z1), and is
-        // mapped as long as `self` lives.
-        unsafe { std::mem::transmute::<*mut u8, NativeFn>(pointer.as_ptr()) }
+    /// The compiled function, to be called while `self` lives.
+    pub(crate) const fn function(&self) -> NativeFn {
+        self.function
     }
 
     /// Has the processor fetch what is likely to run.
@@ -113,13 +118,18 @@ impl NativeCode {
 
     /// The code with its tables, as artifacts hold it; none if it came from no image.
     pub(crate) fn object(&self) -> Option<CodeObject> {
-        let entries = self.start.into_iter().chain(self.entries.all().iter().copied()).collect();
+        let entries = self.start.into_iter().chain(self.entries.all()).collect();
         self.executable.image()?.into_object(entries, self.leaves.clone()).ok()
     }
 
     /// The entry at a pc whose guards hold.
     pub(crate) fn entry_at(&self, pc: usize, height: usize, memory_len: usize) -> Option<u32> {
         self.entries.at(pc).filter(|entry| guards_hold(entry, height, memory_len)).map(|entry| entry.number)
+    }
+
+    /// Has the processor fetch what says whether there is an entry at this pc.
+    pub(crate) fn prefetch_entry(&self, pc: usize) {
+        self.entries.prefetch(pc);
     }
 
     /// The row for when the gas left does not pay for the section that begins at `pc`, behind a host instruction (L1).

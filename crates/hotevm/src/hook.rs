@@ -258,11 +258,14 @@ impl<CTX: ContextTr> Hook<CTX> {
             None => {
                 let Some(hash) = frame.interpreter.bytecode.hash() else { return Err(Interpreted::HashMismatch) };
                 let key = (hash, prepared.configuration.number);
-                match tiers.find(key, || bytecode.original_bytes(), &prepared.configuration) {
-                    Found::Nothing => Known::Nothing(made),
-                    Found::HashMismatch => Known::HashMismatch,
-                    Found::Entry(entry) if !entry.holds(bytecode) => Known::HashMismatch,
-                    Found::Entry(entry) => Known::Entry(entry),
+                match tiers.ready(&key, bytecode) {
+                    Some(code) => Known::Code(code),
+                    None => match tiers.find(key, || bytecode.original_bytes(), &prepared.configuration) {
+                        Found::Nothing => Known::Nothing(made),
+                        Found::HashMismatch => Known::HashMismatch,
+                        Found::Entry(entry) if !entry.holds(bytecode) => Known::HashMismatch,
+                        Found::Entry(entry) => Known::Entry(entry),
+                    },
                 }
             }
         };

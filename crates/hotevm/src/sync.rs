@@ -64,6 +64,11 @@ mod usual {
             }
         }
 
+        /// What is read in the value of a key, which is not held beyond; nothing where that would wait. `read` takes no lock.
+        pub(crate) fn try_read<T>(&self, key: &K, read: impl FnOnce(&V) -> Option<T>) -> Option<T> {
+            self.0.try_get(key).try_unwrap().and_then(|value| read(value.value()))
+        }
+
         /// The value of a key, made where there is none.
         pub(crate) fn get_or_insert(&self, key: K, make: impl FnOnce() -> Arc<V>) -> Arc<V> {
             self.0.entry(key).or_insert_with(make).value().clone()
@@ -100,6 +105,11 @@ mod usual {
             self.0.load_full()
         }
 
+        /// Whether there is something of which this holds.
+        pub(crate) fn is_some_and(&self, holds: impl FnOnce(&T) -> bool) -> bool {
+            self.0.load().as_deref().is_some_and(holds)
+        }
+
         /// Puts something else there; what was there.
         pub(crate) fn swap(&self, value: Option<Arc<T>>) -> Option<Arc<T>> {
             self.0.swap(value)
@@ -128,6 +138,11 @@ mod stand_ins {
 
         pub(crate) fn try_get(&self, key: &K) -> Result<Option<Arc<V>>, Held> {
             try_lock(&self.0).map(|map| map.get(key).cloned()).ok_or(Held)
+        }
+
+        pub(crate) fn try_read<T>(&self, key: &K, read: impl FnOnce(&V) -> Option<T>) -> Option<T> {
+            let value = self.try_get(key).ok().flatten()?;
+            read(&value)
         }
 
         pub(crate) fn get_or_insert(&self, key: K, make: impl FnOnce() -> Arc<V>) -> Arc<V> {
@@ -159,6 +174,10 @@ mod stand_ins {
 
         pub(crate) fn load(&self) -> Option<Arc<T>> {
             lock(&self.0).clone()
+        }
+
+        pub(crate) fn is_some_and(&self, holds: impl FnOnce(&T) -> bool) -> bool {
+            self.load().as_deref().is_some_and(holds)
         }
 
         pub(crate) fn swap(&self, value: Option<Arc<T>>) -> Option<Arc<T>> {

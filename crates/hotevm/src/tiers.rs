@@ -64,7 +64,7 @@ use budget::Budget;
 use entry::{Entry, Key, Rejected, Stage, Tier};
 use profile::Profile;
 use queue::{Job, Pushed, Queue};
-use revm::primitives::Bytes;
+use revm::{bytecode::Bytecode, primitives::Bytes};
 use seen::Seen;
 use std::time::{Duration, Instant};
 
@@ -163,6 +163,23 @@ impl Tiers {
     /// Seconds since the start, as last noted.
     pub(crate) fn now_s(&self) -> u32 {
         self.now_s.load(Ordering::Relaxed)
+    }
+
+    /// The code of a key, where there is an entry of these very bytes that has some: what most frames find that look for the first time.
+    /// Lines that all threads share are read, and not written but for the code's count of holders.
+    pub(crate) fn ready(&self, key: &Key, bytecode: &Bytecode) -> Option<Arc<NativeCode>> {
+        // Preset `stress` wants to see every frame that starts.
+        if self.config.preset == Preset::Stress {
+            return None;
+        }
+        let now_s = self.now_s();
+        self.entries.try_read(key, |entry| {
+            if !entry.stage().has_code() || !entry.holds(bytecode) {
+                return None;
+            }
+            entry.used(now_s);
+            entry.code()
+        })
     }
 
     /// The entry of a code that a frame starts with. Without workers it is made here, in preset `test` compiled, too.

@@ -223,6 +223,9 @@ impl<CTX: ContextTr> Run<'_, CTX> {
                 }
                 Some(RunEnd::Action) => {
                     let action = self.frame.interpreter.take_next_action();
+                    if matches!(action, InterpreterAction::NewFrame(_)) {
+                        code.prefetch_entry(self.frame.interpreter.bytecode.pc());
+                    }
                     return self.end(Running::Native(code), action);
                 }
                 Some(RunEnd::Reenter) => {

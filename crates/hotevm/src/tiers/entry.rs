@@ -120,33 +120,35 @@ pub(crate) struct Stored {
     pub(crate) told_gas: u64,
 }
 
-/// One code under one configuration.
+/// One code under one configuration. In this order, so that what a frame reads that starts shares a cache line, and lies apart from what
+/// frames write.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Entry {
-    pub(crate) key: Key,
-    pub(crate) configuration: Arc<Configuration>,
     /// The bytes met under the hash; compared with a frame's before code is used for it.
     pub(crate) bytecode: Bytes,
     /// Other bytes in memory that were found equal: those of the database, where `bytecode` came from an artifact. Replaced by whoever
     /// compares (arc-swap), so that each EVM that comes compares addresses and not kilobytes.
     met: Slot<Bytes>,
-    /// The address of the bytes compared last. Written and read by whoever compares, relaxed: a hint.
-    compared: AtomicUsize,
+    /// The newest code (E2, E3).
+    code: Slot<NativeCode>,
     /// A [`Stage`]. Written under the ledger's lock, but for Cold to Watched (by compare and exchange); read anywhere, acquire.
     stage: AtomicU8,
+    /// Runtime second of the last use. Written by executing threads, read by upkeep, relaxed: a hint.
+    pub(crate) used_at_s: AtomicU32,
+    pub(crate) key: Key,
+    pub(crate) configuration: Arc<Configuration>,
+    /// The address of the bytes compared last. Written and read by whoever compares, relaxed: a hint.
+    compared: AtomicUsize,
     /// Interpreted gas since there is an entry: a region is made of what was watched meanwhile.
     /// Added to and read by executing threads, relaxed: a hint.
     heat: AtomicU64,
-    /// Runtime second of the last use. Written by executing threads, read by upkeep, relaxed: a hint.
-    pub(crate) used_at_s: AtomicU32,
     /// Whether a job for this entry waits in the queue. Set by who pushes it, cleared by who takes it out; acquire and release.
     pub(crate) queued: AtomicBool,
     /// Whether the writer has this entry in its queue. Set by who pushes it, cleared by who takes it out; acquire and release.
     pub(crate) writing: AtomicBool,
     /// Frames that were watched, or passed over while there was a profile. Counted by executing threads, relaxed.
     watches: AtomicU32,
-    /// The newest code (E2, E3).
-    code: Slot<NativeCode>,
     profile: OnceLock<Profile>,
     /// Runs that were timed.
     pub(crate) timed: Timed,
@@ -182,7 +184,7 @@ impl Entry {
     /// Whether these are the bytes of this entry.
     pub(crate) fn holds(&self, bytecode: &Bytecode) -> bool {
         let bytes = bytecode.original_byte_slice();
-        if is_same_place(&self.bytecode, bytes) || self.met.load().is_some_and(|met| is_same_place(&met, bytes)) {
+        if is_same_place(&self.bytecode, bytes) || self.met.is_some_and(|met| is_same_place(met, bytes)) {
             return true;
         }
         let is_equal = *self.bytecode == *bytes;
