@@ -200,7 +200,7 @@ fn read_leave(reader: &mut Reader<'_>) -> Result<LeaveRow, DecodeError> {
     })
 }
 
-/// M3: the order that the host's binary search relies on. The start may share its pc with an entry for jumps back to 0.
+/// M3. The start may share its pc with an entry for jumps back to 0.
 fn check_entries(entries: &[EntryPoint]) -> Result<(), DecodeError> {
     let starts = entries.first().is_some_and(|entry| (entry.pc, entry.number) == (0, 0));
     let sorted = entries.windows(2).all(|pair| matches!(pair, [left, right] if left.pc <= right.pc));

@@ -7,8 +7,8 @@
 //! L2  A relocation that aarch64 resolves by page makes the image need page alignment (`image`, M2).
 //! L3  A target lies in the image, or just before it: x86-64 counts from the end of the instruction and folds that into the addend.
 //! L4  Text that rarely runs lies behind all other text, blocks that were cut off functions (`.text.split`) before whole functions
-//!     (`.text.unlikely`): what runs shares cache lines and pages with what runs. The entry lies last of what runs, so that its offset
-//!     says how much that is.
+//!     (`.text.unlikely`): what runs shares cache lines and pages with what runs. The entry's section lies last of what runs, so that the
+//!     entry's offset says how much that is, but for the stubs behind it.
 
 use thiserror::Error;
 

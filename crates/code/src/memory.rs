@@ -285,8 +285,8 @@ impl Figures {
 /// Text is fetched ahead up to this length; read-only data up to the other.
 const PREFETCHED_TEXT_MAX: usize = 64 << 10;
 const PREFETCHED_DATA_MAX: usize = 4 << 10;
-/// Bytes of the entry that are fetched with what lies before it.
-const PREFETCHED_ENTRY_BYTES: usize = 256;
+/// Bytes of the entry, and of the stubs behind it, that are fetched with what lies before it.
+const PREFETCHED_ENTRY_BYTES: usize = 1 << 10;
 
 /// Memory that can be read and executed, and never written again.
 #[derive(Debug)]
@@ -319,11 +319,8 @@ impl Executable {
     /// Has the processor fetch the front of the text, up to the entry (`link`, L4), and of the data into its caches meanwhile. Otherwise they
     /// are fetched where they are met, a line at a time, and each line that comes from memory stops the run. On x86-64 alone.
     pub fn prefetch(&self) {
-        let text_end = (self.entry_offset + PREFETCHED_ENTRY_BYTES).min(self.len);
-        self.code.pages.prefetch(0..text_end.min(PREFETCHED_TEXT_MAX));
-        if let Some(Figures { text_len, .. }) = self.figures {
-            self.code.pages.prefetch(text_len..self.len.min(text_len + PREFETCHED_DATA_MAX));
-        }
+        let text_len = self.figures.map_or(self.len, |figures| figures.text_len);
+        prefetched(self.len, text_len, self.entry_offset).into_iter().for_each(|range| self.code.pages.prefetch(range));
     }
 
     /// The image it was loaded from, again; none for bytes that came from no image.
@@ -335,5 +332,34 @@ impl Executable {
     /// Bytes that this code takes, in whole pages.
     pub fn mapped_bytes(&self) -> usize {
         self.code.reservation.bytes
+    }
+}
+
+/// The text and the data that are fetched ahead of a code of `len` bytes.
+fn prefetched(len: usize, text_len: usize, entry_offset: usize) -> [Range<usize>; 2] {
+    let text_end = entry_offset.saturating_add(PREFETCHED_ENTRY_BYTES).min(PREFETCHED_TEXT_MAX).min(text_len);
+    [0..text_end, text_len..len.min(text_len.saturating_add(PREFETCHED_DATA_MAX))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fetched_ahead_are_text_up_to_the_entry_and_the_front_of_the_data() {
+        // (code, text, offset of the entry), text and data that are fetched.
+        for ((len, text_len, entry_offset), expected) in [
+            ((100_000, 90_000, 5000), [0..6024, 90_000..94_096]),
+            ((100_000, 99_000, 70_000), [0..65_536, 99_000..100_000]),
+            ((300, 200, 0), [0..200, 200..300]),
+            ((300, 300, 100), [0..300, 300..300]),
+            ((300, 300, usize::MAX), [0..300, 300..300]),
+        ] {
+            assert_eq!(
+                prefetched(len, text_len, entry_offset),
+                expected,
+                "{len} bytes, {text_len} of text, entry at {entry_offset}"
+            );
+        }
     }
 }

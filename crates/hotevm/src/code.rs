@@ -18,7 +18,7 @@ use hotevm_ir::LeaveReason;
 use places::Places;
 use std::collections::HashMap;
 
-/// Compiled code, mapped and ready. In this order, so that what every run reads shares a cache line.
+/// Compiled code, mapped and ready. In this order, so that what every run reads lies in the first 64 bytes.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct NativeCode {

@@ -165,8 +165,8 @@ impl Tiers {
         self.now_s.load(Ordering::Relaxed)
     }
 
-    /// The code of a key, where there is an entry of these very bytes that has some: what most frames find that look for the first time.
-    /// Lines that all threads share are read, and not written but for the code's count of holders.
+    /// The code of a key, where there is an entry that has some and has met these bytes at this place: what most frames find that look for
+    /// the first time. It costs neither a hold on the entry nor a comparison.
     pub(crate) fn ready(&self, key: &Key, bytecode: &Bytecode) -> Option<Arc<NativeCode>> {
         // Preset `stress` wants to see every frame that starts.
         if self.config.preset == Preset::Stress {
@@ -174,7 +174,7 @@ impl Tiers {
         }
         let now_s = self.now_s();
         self.entries.try_read(key, |entry| {
-            if !entry.stage().has_code() || !entry.holds(bytecode) {
+            if !entry.stage().has_code() || !entry.has_met(bytecode) {
                 return None;
             }
             entry.used(now_s);

@@ -1,7 +1,7 @@
 //! Entry points, found by pc.
 //!
 //! in   the entry points of a code, by pc
-//! out  the one at a pc, out of one or two cache lines: frames look for theirs after every call they make
+//! out  the one at a pc, as a rule out of one cache line: frames look for theirs after every call they make
 //!
 //! P1  An entry point lies in the row that its pc mixes to, or in the first one behind it, in a circle, that was free.
 //! P2  At least half of the rows are free.
@@ -10,7 +10,7 @@ use hotevm_abi::EntryPoint;
 
 /// Pc of a free row: no code is so long.
 const FREE: EntryPoint = EntryPoint { pc: u32::MAX, number: 0, height_min: 0, height_max: 0, memory_min: 0 };
-/// Four rows of 16 bytes are a cache line.
+/// Rows of a code without entry points other than the start.
 const ROWS_MIN: usize = 4;
 
 /// Entry points by pc; a power of two of rows.
@@ -66,7 +66,7 @@ impl Places {
     /// All of them, by pc.
     pub(super) fn all(&self) -> Vec<EntryPoint> {
         let mut entries: Vec<EntryPoint> = self.0.iter().filter(|entry| entry.pc != FREE.pc).copied().collect();
-        entries.sort_unstable_by_key(|entry| entry.pc);
+        entries.sort_unstable_by_key(|entry| (entry.pc, entry.number));
         entries
     }
 }

@@ -120,8 +120,8 @@ pub(crate) struct Stored {
     pub(crate) told_gas: u64,
 }
 
-/// One code under one configuration. In this order, so that what a frame reads that starts shares a cache line, and lies apart from what
-/// frames write.
+/// One code under one configuration. In this order, so that what a frame reads that starts lies in the first 64 bytes, and apart from the heat,
+/// which frames write.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Entry {
@@ -184,7 +184,7 @@ impl Entry {
     /// Whether these are the bytes of this entry.
     pub(crate) fn holds(&self, bytecode: &Bytecode) -> bool {
         let bytes = bytecode.original_byte_slice();
-        if is_same_place(&self.bytecode, bytes) || self.met.is_some_and(|met| is_same_place(met, bytes)) {
+        if self.has_met(bytecode) {
             return true;
         }
         let is_equal = *self.bytecode == *bytes;
@@ -194,6 +194,12 @@ impl Entry {
             self.met.swap(Some(Arc::new(bytecode.original_bytes())));
         }
         is_equal
+    }
+
+    /// The same of bytes at a place where they were before; false where they would have to be compared.
+    pub(crate) fn has_met(&self, bytecode: &Bytecode) -> bool {
+        let bytes = bytecode.original_byte_slice();
+        is_same_place(&self.bytecode, bytes) || self.met.is_some_and(|met| is_same_place(met, bytes))
     }
 
     /// How far the code has come.

@@ -3,6 +3,8 @@
 //! in   heat, leaves and calls by hand, as executing threads and owners of runtimes make them
 //! out  stages, counters, what the compiler was asked for
 
+mod ready;
+
 use super::{
     Found, Tiers,
     entry::{Entry, Key, Stage, Tier},
