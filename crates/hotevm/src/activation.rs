@@ -4,7 +4,7 @@
 //! out  its code, whether it was counted
 //!
 //! V1  A row is cleared when a frame with its index starts, so that no frame resumes in another's code.
-//! V2  The `Arc` in a row keeps the code mapped while the frame can still enter it.
+//! V2  The `Arc` in a row keeps the code mapped while the frame can still enter it; it goes when the frame ends.
 
 use crate::{code::NativeCode, sync::Arc, tiers::entry::Entry};
 
@@ -53,24 +53,22 @@ impl Activations {
     }
 
     /// Clears the row of a frame that starts.
+    #[inline]
     pub(crate) fn start(&mut self, index: usize) {
+        self.row(index).running = Running::Fresh;
+    }
+
+    /// The row of a frame.
+    #[inline]
+    pub(crate) fn row(&mut self, index: usize) -> &mut Activation {
         if self.0.len() <= index {
-            self.0.resize_with(index + 1, Activation::default);
+            self.grow(index + 1);
         }
-        if let Some(row) = self.0.get_mut(index) {
-            *row = Activation::default();
-        }
+        &mut self.0[index]
     }
 
-    /// Takes the row of a frame out; it is put back when the frame suspends.
-    pub(crate) fn take(&mut self, index: usize) -> Activation {
-        self.0.get_mut(index).map(std::mem::take).unwrap_or_default()
-    }
-
-    /// Puts a row back.
-    pub(crate) fn put(&mut self, index: usize, activation: Activation) {
-        if let Some(row) = self.0.get_mut(index) {
-            *row = activation;
-        }
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        self.0.resize_with(len, Activation::default);
     }
 }

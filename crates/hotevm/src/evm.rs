@@ -92,7 +92,8 @@ where
         let index = self.inner.frame_stack.index().unwrap_or(0);
         let frame = self.inner.frame_stack.get();
         let (context, provider) = (&mut self.inner.ctx, &self.inner.instruction);
-        let action = self.hook.run(index, frame, context, provider.instruction_table(), provider.gas_table());
+        self.hook.run(index, frame, context, provider.instruction_table(), provider.gas_table());
+        let action = frame.interpreter.take_next_action();
         let next = frame.process_next_action::<_, ContextDbError<CTX>>(context, action)?;
         if next.is_result() {
             frame.set_finished(true);

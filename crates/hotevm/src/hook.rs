@@ -1,7 +1,7 @@
 //! The hook: what happens instead of revm's run of a frame.
 //!
 //! in   the frame on top of revm's frame stack
-//! out  the next action, as revm's own loop would make it
+//! out  the next action, as revm's own loop would make it, in the frame's interpreter
 //!
 //! ```text
 //! frame starts -> init code, not legacy, unavailable, disabled ---------> interpreter
@@ -27,18 +27,21 @@ use crate::{
     statistics::{Deltas, Interpreted},
     sync::{Arc, Ordering},
     tiers::{
-        Found,
+        Found, Tiers,
         entry::{Entry, Stage},
     },
 };
 use revm::{
-    bytecode::Bytecode,
     context::{Cfg, ContextTr},
     handler::{EthFrame, FrameData},
-    interpreter::{CallScheme, FrameInput, GasTable, Host, InstructionTable, InterpreterAction, interpreter::EthInterpreter},
+    interpreter::{
+        CallScheme, FrameInput, GasTable, Host, InstructionTable, InterpreterAction,
+        interpreter::{EthInterpreter, ExtBytecode},
+        interpreter_types::LoopControl,
+    },
 };
 use room::Room;
-use run::Run;
+use run::{Run, run_plain};
 use tables::{Tables, addresses, note_changes};
 
 /// What is known of a bytecode.
@@ -48,11 +51,14 @@ enum Known {
     Code(Arc<NativeCode>),
     /// It has an entry.
     Entry(Arc<Entry>),
-    /// It had no entry when so many were made.
+    /// It had no entry when so many were made; [`LONG_AGO`] where it is to be looked for again.
     Nothing(u64),
     /// Its hash is not that of its bytes.
     HashMismatch,
 }
+
+/// More entries than are ever made.
+const LONG_AGO: u64 = u64::MAX;
 
 /// State that is made when the first frame runs.
 struct Prepared<CTX: Host> {
@@ -65,6 +71,8 @@ struct Prepared<CTX: Host> {
     custom: [u64; 4],
     /// `Tiers::changes` as it was when the cache was last swept.
     changes: u64,
+    /// The number under which this EVM heats codes.
+    visit: u64,
     /// Why frames are interpreted, all of them.
     off: Option<Interpreted>,
 }
@@ -166,11 +174,12 @@ impl<CTX: ContextTr> Hook<CTX> {
             tables: Tables::none(),
             custom,
             changes: self.runtime.tiers.changes.load(Ordering::Acquire),
+            visit: self.runtime.tiers.visit(),
             off,
         });
     }
 
-    /// Runs the frame until its next action.
+    /// Runs the frame until there is a next action, which is left in its interpreter (`run`, J6).
     pub(crate) fn run(
         &mut self,
         index: usize,
@@ -178,16 +187,16 @@ impl<CTX: ContextTr> Hook<CTX> {
         context: &mut CTX,
         table: &InstructionTable<EthInterpreter, CTX>,
         gas_table: &GasTable,
-    ) -> InterpreterAction {
-        let mut activation = self.activations.take(index);
-        if matches!(activation.running, Running::Fresh) {
+    ) {
+        if matches!(self.activations.row(index).running, Running::Fresh) {
             if !self.is_checked {
                 self.prepare(context, table, gas_table);
             }
-            self.start(frame, &mut activation);
+            *self.activations.row(index) = self.start(frame);
         }
+        let activation = self.activations.row(index);
         let running = std::mem::replace(&mut activation.running, Running::Interpreted);
-        let Some(prepared) = &mut self.prepared else { return frame.interpreter.run_plain(table, gas_table, context) };
+        let Some(prepared) = &mut self.prepared else { return run_plain(&mut frame.interpreter, table, gas_table, context) };
         let mut run = Run {
             tiers: &self.runtime.tiers,
             prepared,
@@ -196,29 +205,29 @@ impl<CTX: ContextTr> Hook<CTX> {
             context,
             table,
             gas_table,
-            activation: &mut activation,
+            activation,
             spent: 0,
         };
-        let action = run.run(running);
-        if matches!(action, InterpreterAction::NewFrame(_)) {
-            self.activations.put(index, activation);
+        run.run(running);
+        if !matches!(frame.interpreter.bytecode.action(), Some(InterpreterAction::NewFrame(_))) {
+            // V2
+            activation.running = Running::Interpreted;
         }
-        action
     }
 
     /// Decides what a frame that starts will run, and counts it.
-    fn start(&mut self, frame: &EthFrame<EthInterpreter>, activation: &mut Activation) {
+    fn start(&mut self, frame: &EthFrame<EthInterpreter>) -> Activation {
         self.deltas.frames += 1;
         let bytecode = &frame.interpreter.bytecode;
-        activation.init_code = matches!(frame.data, FrameData::Create(_));
-        activation.eligible = !activation.init_code && bytecode.is_legacy();
-        self.deltas.eligible_frames += u64::from(activation.eligible);
-        let found = if activation.init_code {
+        let init_code = matches!(frame.data, FrameData::Create(_));
+        let eligible = !init_code && bytecode.is_legacy();
+        self.deltas.eligible_frames += u64::from(eligible);
+        let found = if init_code {
             Err(Interpreted::InitCode)
-        } else if !bytecode.is_legacy() {
+        } else if !eligible {
             Err(Interpreted::NotLegacy)
         } else {
-            self.look_up(frame)
+            self.look_up(bytecode)
         };
         let reason = match &found {
             Ok(Running::Cold) => Some(Interpreted::Cold),
@@ -229,51 +238,63 @@ impl<CTX: ContextTr> Hook<CTX> {
         if let Some(reason) = reason {
             self.deltas.interpreted[reason as usize] += 1;
         }
-        activation.running = found.unwrap_or(Running::Interpreted);
+        Activation { running: found.unwrap_or(Running::Interpreted), init_code, eligible, ..Activation::default() }
     }
 
     /// Finds what there is for a frame: in the cache by the bytecode's address, else in the map by hash.
-    fn look_up(&mut self, frame: &EthFrame<EthInterpreter>) -> Result<Running, Interpreted> {
+    fn look_up(&mut self, bytecode: &ExtBytecode) -> Result<Running, Interpreted> {
         let Some(prepared) = &mut self.prepared else { return Err(Interpreted::Unavailable) };
         if let Some(reason) = prepared.off {
             return Err(reason);
         }
         let tiers = &self.runtime.tiers;
-        let bytecode: &Bytecode = &frame.interpreter.bytecode;
         let address = bytecode.bytecode_ptr() as usize;
         let slot = prepared.room.slot(address);
         let made = tiers.made.load(Ordering::Acquire);
-        let held = slot.held.take().filter(|(held, _)| held.bytecode_ptr() as usize == address && held.len() == bytecode.len());
-        let (held, known) = held.unzip();
-        let known = known.and_then(|known| match known {
-            // Preset `stress` wants to see every frame that starts.
-            Known::Code(code) if code.is_replaced() || tiers.config.preset == Preset::Stress => code.owner().map(Known::Entry),
-            Known::Nothing(then) if then != made => None,
-            Known::Entry(entry) if entry.stage() == Stage::Gone => None,
-            known => Some(known),
-        });
-        let is_new = known.is_none();
-        let known = match known {
-            Some(known) => known,
-            None => {
-                let Some(hash) = frame.interpreter.bytecode.hash() else { return Err(Interpreted::HashMismatch) };
-                let key = (hash, prepared.configuration.number);
-                match tiers.ready(&key, bytecode) {
-                    Some(code) => Known::Code(code),
-                    None => match tiers.find(key, || bytecode.original_bytes(), &prepared.configuration) {
-                        Found::Nothing => Known::Nothing(made),
-                        Found::HashMismatch => Known::HashMismatch,
-                        Found::Entry(entry) if !entry.holds(bytecode) => Known::HashMismatch,
-                        Found::Entry(entry) => Known::Entry(entry),
-                    },
+        if let Some((held, known)) = &mut slot.held
+            && held.bytecode_ptr() as usize == address
+            && held.len() == bytecode.len()
+        {
+            match known {
+                Known::Code(code) if !code.is_replaced() && tiers.config.preset != Preset::Stress => {
+                    return Ok(Running::Native(code.clone()));
                 }
+                // Preset `stress` wants to see every frame that starts.
+                Known::Code(code) => *known = code.owner().map_or(Known::Nothing(LONG_AGO), Known::Entry),
+                Known::Nothing(then) if *then == made => return Ok(Running::Cold),
+                Known::HashMismatch => return Err(Interpreted::HashMismatch),
+                Known::Entry(_) | Known::Nothing(_) => {}
             }
-        };
-        let (known, running) = resolve(known, |entry| tiers.start(entry));
-        if let (Known::Code(code), true) = (&known, is_new) {
-            code.prefetch();
+            if let Known::Entry(entry) = known
+                && entry.stage() != Stage::Gone
+            {
+                let running = begin(tiers, entry);
+                if let Ok(Running::Native(code)) = &running {
+                    code.prefetch();
+                    *known = Known::Code(code.clone());
+                }
+                return running;
+            }
         }
-        slot.held = Some((held.unwrap_or_else(|| bytecode.clone()), known));
+        let Some(hash) = bytecode.hash() else { return Err(Interpreted::HashMismatch) };
+        let found = tiers.find((hash, prepared.configuration.number), bytecode, &prepared.configuration);
+        let (known, running) = match found {
+            Found::Code(code) => (None, Ok(Running::Native(code))),
+            Found::Entry(entry) => {
+                let running = begin(tiers, &entry);
+                (Some(Known::Entry(entry)), running)
+            }
+            Found::Nothing => (Some(Known::Nothing(made)), Ok(Running::Cold)),
+            Found::HashMismatch => (Some(Known::HashMismatch), Err(Interpreted::HashMismatch)),
+        };
+        let known = match &running {
+            Ok(Running::Native(code)) => {
+                code.prefetch();
+                Some(Known::Code(code.clone()))
+            }
+            _ => known,
+        };
+        slot.held = known.map(|known| ((**bytecode).clone(), known));
         running
     }
 }
@@ -295,20 +316,13 @@ impl<CTX: Host> Prepared<CTX> {
     }
 }
 
-/// What a frame runs, by what is known of its code; and what is known by then.
-fn resolve(known: Known, start: impl FnOnce(&Arc<Entry>)) -> (Known, Result<Running, Interpreted>) {
-    match known {
-        Known::Code(code) => (Known::Code(code.clone()), Ok(Running::Native(code))),
-        Known::Nothing(made) => (Known::Nothing(made), Ok(Running::Cold)),
-        Known::HashMismatch => (Known::HashMismatch, Err(Interpreted::HashMismatch)),
-        Known::Entry(entry) => {
-            start(&entry);
-            match entry.ready_code() {
-                Some(code) => (Known::Code(code.clone()), Ok(Running::Native(code))),
-                None if entry.stage() == Stage::Rejected => (Known::Entry(entry), Err(Interpreted::Rejected)),
-                None => (Known::Entry(entry.clone()), Ok(Running::Warm(entry))),
-            }
-        }
+/// What a frame runs that starts with an entry.
+fn begin(tiers: &Arc<Tiers>, entry: &Arc<Entry>) -> Result<Running, Interpreted> {
+    tiers.start(entry);
+    match entry.ready_code() {
+        Some(code) => Ok(Running::Native(code)),
+        None if entry.stage() == Stage::Rejected => Err(Interpreted::Rejected),
+        None => Ok(Running::Warm(entry.clone())),
     }
 }
 

@@ -57,16 +57,16 @@ mod usual {
 
         /// The same without waiting.
         pub(crate) fn try_get(&self, key: &K) -> Result<Option<Arc<V>>, Held> {
+            self.try_with(key, Arc::clone)
+        }
+
+        /// What is read in the value of a key, without waiting. `read` takes no lock.
+        pub(crate) fn try_with<T>(&self, key: &K, read: impl FnOnce(&Arc<V>) -> T) -> Result<Option<T>, Held> {
             match self.0.try_get(key) {
-                TryResult::Present(value) => Ok(Some(value.value().clone())),
+                TryResult::Present(value) => Ok(Some(read(value.value()))),
                 TryResult::Absent => Ok(None),
                 TryResult::Locked => Err(Held),
             }
-        }
-
-        /// What is read in the value of a key, which is not held beyond; nothing where that would wait. `read` takes no lock.
-        pub(crate) fn try_read<T>(&self, key: &K, read: impl FnOnce(&V) -> Option<T>) -> Option<T> {
-            self.0.try_get(key).try_unwrap().and_then(|value| read(value.value()))
         }
 
         /// The value of a key, made where there is none.
@@ -140,9 +140,8 @@ mod stand_ins {
             try_lock(&self.0).map(|map| map.get(key).cloned()).ok_or(Held)
         }
 
-        pub(crate) fn try_read<T>(&self, key: &K, read: impl FnOnce(&V) -> Option<T>) -> Option<T> {
-            let value = self.try_get(key).ok().flatten()?;
-            read(&value)
+        pub(crate) fn try_with<T>(&self, key: &K, read: impl FnOnce(&Arc<V>) -> T) -> Result<Option<T>, Held> {
+            self.try_get(key).map(|value| value.as_ref().map(read))
         }
 
         pub(crate) fn get_or_insert(&self, key: K, make: impl FnOnce() -> Arc<V>) -> Arc<V> {

@@ -82,6 +82,8 @@ pub(crate) struct Tiers {
     /// Entries in the map. Written by who inserts or removes, relaxed: the bound is kept to within the number of threads.
     entry_count: AtomicUsize,
     seen: Seen,
+    /// Visits so far, an EVM each; relaxed, since it guards nothing.
+    visits: AtomicU64,
     /// Hashes computed lately by any EVM; made before the first code is published, so that no frame waits for them.
     pub(crate) hashes: OnceLock<Hashes>,
     queue: Queue,
@@ -114,11 +116,14 @@ pub(crate) struct Tiers {
 /// What there is for a code that a frame starts with.
 #[derive(Debug)]
 pub(crate) enum Found {
+    /// Code, of an entry that has met these bytes at this place: what most frames find that look for the first time. It costs neither a hold
+    /// on the entry nor a comparison.
+    Code(Arc<NativeCode>),
     /// No entry: its gas is added up in the table of codes seen.
     Nothing,
     /// The hash does not belong to the bytes.
     HashMismatch,
-    /// An entry.
+    /// An entry of these bytes.
     Entry(Arc<Entry>),
 }
 
@@ -136,6 +141,7 @@ impl Tiers {
             entries: Map::new(),
             entry_count: AtomicUsize::new(0),
             seen: Seen::new(config.tuning.seen_len),
+            visits: AtomicU64::new(0),
             hashes: OnceLock::new(),
             queue: Queue::default(),
             budget: Mutex::new(Budget::new(config.tuning.compile_cpu_share)),
@@ -165,47 +171,36 @@ impl Tiers {
         self.now_s.load(Ordering::Relaxed)
     }
 
-    /// The code of a key, where there is an entry that has some and has met these bytes at this place: what most frames find that look for
-    /// the first time. It costs neither a hold on the entry nor a comparison.
-    pub(crate) fn ready(&self, key: &Key, bytecode: &Bytecode) -> Option<Arc<NativeCode>> {
-        // Preset `stress` wants to see every frame that starts.
-        if self.config.preset == Preset::Stress {
-            return None;
-        }
+    /// What there is for a code that a frame starts with. Without workers an entry is made here, in preset `test` compiled, too.
+    pub(crate) fn find(self: &Arc<Self>, key: Key, bytecode: &Bytecode, configuration: &Arc<Configuration>) -> Found {
         let now_s = self.now_s();
-        self.entries.try_read(key, |entry| {
-            if !entry.stage().has_code() || !entry.has_met(bytecode) {
-                return None;
+        // Preset `stress` wants to see every frame that starts.
+        let is_seen = self.config.preset == Preset::Stress;
+        let found = self.entries.try_with(&key, |entry| match entry.code_met(bytecode).filter(|_| !is_seen) {
+            Some(code) => {
+                entry.used(now_s);
+                Found::Code(code)
             }
-            entry.used(now_s);
-            entry.code()
-        })
-    }
-
-    /// The entry of a code that a frame starts with. Without workers it is made here, in preset `test` compiled, too.
-    pub(crate) fn find(
-        self: &Arc<Self>,
-        key: Key,
-        bytecode: impl FnOnce() -> Bytes,
-        configuration: &Arc<Configuration>,
-    ) -> Found {
-        match self.entries.try_get(&key) {
-            Ok(Some(entry)) => return Found::Entry(entry),
-            Err(Held) if !self.is_synchronous() => return Found::Nothing,
-            Ok(None) | Err(Held) => {}
-        }
-        if !self.is_synchronous() {
-            return Found::Nothing;
-        }
-        let bytecode = bytecode();
-        if revm::primitives::keccak256(&bytecode) != key.0 {
-            return Found::HashMismatch;
-        }
-        let entry = self.entry(key, bytecode, configuration);
-        if self.config.preset != Preset::Test || self.queue.is_paused() {
-            self.watch(&entry);
-        }
-        Found::Entry(entry)
+            None => Found::Entry(entry.clone()),
+        });
+        let entry = match found {
+            Ok(Some(Found::Entry(entry))) => entry,
+            Ok(Some(found)) => return found,
+            Ok(None) | Err(Held) if !self.is_synchronous() => return Found::Nothing,
+            Ok(None) | Err(Held) => {
+                let bytes = bytecode.original_bytes();
+                if revm::primitives::keccak256(&bytes) != key.0 {
+                    return Found::HashMismatch;
+                }
+                let entry = self.entry(key, bytes, configuration);
+                if self.config.preset != Preset::Test || self.queue.is_paused() {
+                    self.watch(&entry);
+                }
+                entry
+            }
+        };
+        // Not under the map's guard: comparing kilobytes takes its time.
+        if entry.holds(bytecode) { Found::Entry(entry) } else { Found::HashMismatch }
     }
 
     /// Stops between two looks at the heat of a watched frame.
@@ -269,11 +264,16 @@ impl Tiers {
     }
 
     /// Adds gas spent in a code without an entry; whether it is warm.
-    pub(crate) fn seen(&self, key: Key, gas: u64) -> bool {
-        self.seen.add(key, gas) >= self.config.tuning.warm_gas
+    pub(crate) fn seen(&self, key: Key, gas: u64, visit: u64) -> bool {
+        self.seen.add(key, gas, visit) >= self.config.tuning.warm_gas
     }
 
-    /// The entry of a code that is warm, watched; none if there are too many, or if the map is busy.
+    /// The number of a visit that begins.
+    pub(crate) fn visit(&self) -> u64 {
+        self.visits.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The entry of a code that is warm, watched; none if there are too many, of jobs or entries, or if the map is busy.
     pub(crate) fn warm_up(
         &self,
         key: Key,
@@ -283,8 +283,8 @@ impl Tiers {
         if let Ok(Some(entry)) = self.entries.try_get(&key) {
             return Some(entry);
         }
-        // Without a compiler an entry would wait for nothing.
-        if !self.compiler.is_available() {
+        // Without a compiler an entry would wait for nothing, and behind a long queue as good as nothing.
+        if !self.compiler.is_available() || self.queue.waiting() >= self.config.tuning.warm_queue_len_max {
             return None;
         }
         if self.entry_count.load(Ordering::Relaxed) >= self.config.tuning.entries_max {

@@ -10,8 +10,10 @@ use super::Known;
 use revm::bytecode::Bytecode;
 use std::cell::Cell;
 
-/// Slots of the cache in front of the map; each has a bit in `Room::used`.
-const CACHE_LEN: usize = 64;
+/// Slots of the cache in front of the map: a block runs a hundred codes, and one that pushes out another is looked up again.
+const CACHE_LEN: usize = 256;
+/// Slots with a bit in one word of [`Room::used`].
+const SLOTS_PER_WORD: usize = 64;
 
 thread_local! {
     static SPARE: Cell<Option<Box<Room>>> = const { Cell::new(None) };
@@ -27,8 +29,8 @@ pub(super) struct CacheSlot {
 #[derive(Debug)]
 pub(super) struct Room {
     cache: [CacheSlot; CACHE_LEN],
-    /// The slots that may hold something.
-    used: u64,
+    /// The slots that may hold something, a bit each.
+    used: [u64; CACHE_LEN / SLOTS_PER_WORD],
     /// The functions of the instruction table as it was when last looked at, to notice changes.
     pub(super) snapshot: [usize; 256],
 }
@@ -41,15 +43,16 @@ impl Room {
             return room;
         }
         let cache = std::array::from_fn(|_| CacheSlot::default());
-        Box::new(Self { cache, used: 0, snapshot: *snapshot })
+        Box::new(Self { cache, used: [0; CACHE_LEN / SLOTS_PER_WORD], snapshot: *snapshot })
     }
 
     /// Lets it wait for the next EVM (R1).
     pub(super) fn park(mut self: Box<Self>) {
-        while self.used != 0 {
-            let index = self.used.trailing_zeros() as usize;
-            self.used &= self.used - 1;
-            self.cache[index] = CacheSlot::default();
+        for (word, slots) in self.used.iter_mut().zip(self.cache.chunks_exact_mut(SLOTS_PER_WORD)) {
+            while *word != 0 {
+                slots[word.trailing_zeros() as usize] = CacheSlot::default();
+                *word &= *word - 1;
+            }
         }
         // A thread that ends may have no place for it any more.
         let _ = SPARE.try_with(|spare| spare.set(Some(self)));
@@ -58,7 +61,7 @@ impl Room {
     /// The slot of a bytecode at this address.
     pub(super) fn slot(&mut self, address: usize) -> &mut CacheSlot {
         let index = (address >> 4) % CACHE_LEN;
-        self.used |= 1 << index;
+        self.used[index / SLOTS_PER_WORD] |= 1 << (index % SLOTS_PER_WORD);
         &mut self.cache[index]
     }
 
@@ -76,7 +79,7 @@ mod tests {
     fn r1_a_room_that_waits_is_empty() {
         let bytecode = Bytecode::default();
         let mut room = Room::take(&[1; 256]);
-        for address in [0, 16, 63 * 16, 64 * 16] {
+        for address in [0, 16, (CACHE_LEN - 1) * 16, CACHE_LEN * 16] {
             room.slot(address).held = Some((bytecode.clone(), Known::HashMismatch));
         }
         assert_eq!(room.slots().iter().filter(|slot| slot.held.is_some()).count(), 3, "two addresses share a slot");

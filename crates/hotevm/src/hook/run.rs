@@ -1,7 +1,7 @@
 //! One run of a frame: interpreter and native code in turns, until the next action.
 //!
 //! in   a frame, what it ran before (`Running`)
-//! out  the next action; what it runs when it is resumed; heat, profile and leaves handed to `tiers`
+//! out  the next action, left in the interpreter; what the frame runs when it is resumed; heat, profile and leaves handed to `tiers`
 //!
 //! ```text
 //! Cold ──tick: warm──> Warm ──JUMPDEST, code is there──> Native ──leave──> stretch in the interpreter ──JUMPDEST──┐
@@ -12,6 +12,8 @@
 //! J3  After a leave at least one instruction is interpreted before native code is entered again.
 //! J4  A stretch ends at a JUMPDEST that is about to be executed: pc on it, its gas given back.
 //! J5  A frame may leave and come back as often as its gas allows, so that turns are a loop here, and never calls within each other.
+//! J6  The next action stays in the interpreter, where instructions and native code put it, until the hook takes it: it has hundreds of bytes,
+//!     and is not handed from function to function.
 
 use super::{
     Prepared,
@@ -85,61 +87,61 @@ enum Met {
     Warm,
 }
 
-/// What comes next, or the action that ends the run.
-type Next = ControlFlow<InterpreterAction, Running>;
+/// What comes next; a break where the run ends with the action in the interpreter (J6).
+type Next = ControlFlow<(), Running>;
 
 /// The entry at which native code is entered again, or what comes next instead.
 type Back = ControlFlow<Next, (Arc<NativeCode>, u32)>;
 
 impl<CTX: ContextTr> Run<'_, CTX> {
-    /// Runs until the next action; the activation says how to go on then.
-    pub(super) fn run(&mut self, mut running: Running) -> InterpreterAction {
+    /// Runs until there is a next action; the activation says how to go on then.
+    pub(super) fn run(&mut self, mut running: Running) {
         loop {
             let next = match running {
-                Running::Fresh | Running::Interpreted => ControlFlow::Break(self.interpret()),
+                Running::Fresh | Running::Interpreted => return self.interpret(),
                 Running::Cold => self.cold(),
                 Running::Warm(entry) => self.warm(entry),
                 Running::Native(code) => self.native(code),
             };
             match next {
                 ControlFlow::Continue(next) => running = next,
-                ControlFlow::Break(action) => return action,
+                ControlFlow::Break(()) => return,
             }
         }
     }
 
-    fn end(&mut self, running: Running, action: InterpreterAction) -> Next {
+    fn end(&mut self, running: Running) -> Next {
         self.activation.running = running;
-        ControlFlow::Break(action)
+        ControlFlow::Break(())
     }
 
     /// Interprets code without an entry; its gas is added up.
     fn cold(&mut self) -> Next {
-        let Some(hash) = self.frame.interpreter.bytecode.hash() else { return ControlFlow::Break(self.interpret()) };
-        let (tiers, key) = (self.tiers, (hash, self.prepared.configuration.number));
+        let Some(hash) = self.frame.interpreter.bytecode.hash() else { return ControlFlow::Continue(Running::Interpreted) };
+        let (tiers, key, visit) = (self.tiers, (hash, self.prepared.configuration.number), self.prepared.visit);
         let before = self.frame.interpreter.gas.remaining();
         // A frame that cannot get warm by itself needs no ticks.
         if before < tiers.config.tuning.warm_gas {
-            let action = self.interpret();
-            let running = if tiers.seen(key, self.spent) { self.warm_up(key) } else { Running::Cold };
-            return self.end(running, action);
+            self.interpret();
+            let running = if tiers.seen(key, self.spent, visit) { self.warm_up(key) } else { Running::Cold };
+            return self.end(running);
         }
         let mut added = 0;
         let end = self.stretch(Stops::Ticks, false, |stop| {
             let spent = before.saturating_sub(stop.interpreter.gas.remaining());
             let heat = spent.saturating_sub(added);
             added = spent;
-            tiers.seen(key, heat).then_some(Met::Warm)
+            tiers.seen(key, heat, visit).then_some(Met::Warm)
         });
         match end {
-            Err(action) => {
-                let is_warm = tiers.seen(key, self.spent.saturating_sub(added));
+            None => {
+                let is_warm = tiers.seen(key, self.spent.saturating_sub(added), visit);
                 let running = if is_warm { self.warm_up(key) } else { Running::Cold };
-                self.end(running, action)
+                self.end(running)
             }
-            Ok(_) => match self.warm_up(key) {
+            Some(_) => match self.warm_up(key) {
                 // No room for an entry: without one there is nothing to wait for.
-                Running::Cold => ControlFlow::Break(self.interpret()),
+                Running::Cold => ControlFlow::Continue(Running::Interpreted),
                 running => ControlFlow::Continue(running),
             },
         }
@@ -184,17 +186,17 @@ impl<CTX: ContextTr> Run<'_, CTX> {
             entry.timed.interpreted(self.spent, start.elapsed());
         }
         look.heat(match &end {
-            Ok(_) => before.saturating_sub(self.frame.interpreter.gas.remaining()),
-            Err(_) => self.spent,
+            Some(_) => before.saturating_sub(self.frame.interpreter.gas.remaining()),
+            None => self.spent,
         });
         look.end(is_first);
         match end {
-            Ok(Met::Entry(code, number)) => {
+            Some(Met::Entry(code, number)) => {
                 self.deltas.loop_entries += 1;
                 self.native_from(code, Some(number))
             }
-            Ok(Met::Warm) => ControlFlow::Continue(Running::Warm(entry)),
-            Err(action) => self.end(Running::Warm(entry), action),
+            Some(Met::Warm) => ControlFlow::Continue(Running::Warm(entry)),
+            None => self.end(Running::Warm(entry)),
         }
     }
 
@@ -222,11 +224,10 @@ impl<CTX: ContextTr> Run<'_, CTX> {
                     LeaveReason::Guard
                 }
                 Some(RunEnd::Action) => {
-                    let action = self.frame.interpreter.take_next_action();
-                    if matches!(action, InterpreterAction::NewFrame(_)) {
+                    if matches!(self.frame.interpreter.bytecode.action(), Some(InterpreterAction::NewFrame(_))) {
                         code.prefetch_entry(self.frame.interpreter.bytecode.pc());
                     }
-                    return self.end(Running::Native(code), action);
+                    return self.end(Running::Native(code));
                 }
                 Some(RunEnd::Reenter) => {
                     entry = self.entry_here(&code);
@@ -257,8 +258,8 @@ impl<CTX: ContextTr> Run<'_, CTX> {
             if !is_lost {
                 self.deltas.interpreted[Interpreted::Left as usize] += 1;
             }
-            let action = self.interpret();
-            return ControlFlow::Break(self.end(Running::Native(code), action));
+            self.interpret();
+            return ControlFlow::Break(self.end(Running::Native(code)));
         }
         let Some(owner) = code.owner().filter(|_| code.is_region()) else {
             let end =
@@ -278,21 +279,21 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         look.record_left(&self.frame.interpreter);
         let end = self.stretch(look.stops(), true, |stop| look.stop(&stop));
         look.heat(match &end {
-            Ok(_) => before.saturating_sub(self.frame.interpreter.gas.remaining()),
-            Err(_) => self.spent,
+            Some(_) => before.saturating_sub(self.frame.interpreter.gas.remaining()),
+            None => self.spent,
         });
         look.end(false);
-        if is_often && end.is_ok() {
+        if is_often && end.is_some() {
             self.activation.leaves = 0;
         }
         self.back(end, Running::Native(code))
     }
 
-    fn back(&mut self, end: Result<Met, InterpreterAction>, running: Running) -> Back {
+    fn back(&mut self, end: Option<Met>, running: Running) -> Back {
         match end {
-            Ok(Met::Entry(code, number)) => ControlFlow::Continue((code, number)),
-            Ok(Met::Warm) => ControlFlow::Break(ControlFlow::Continue(running)),
-            Err(action) => ControlFlow::Break(self.end(running, action)),
+            Some(Met::Entry(code, number)) => ControlFlow::Continue((code, number)),
+            Some(Met::Warm) => ControlFlow::Break(ControlFlow::Continue(running)),
+            None => ControlFlow::Break(self.end(running)),
         }
     }
 
@@ -333,9 +334,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         let end = native::run(&mut host, code, entry, leave_mask);
         let time = timer.map(|start| start.elapsed());
         self.deltas.table_call_gas += host.table_call_gas;
-        let after = self.frame.interpreter.gas.remaining();
-        let action = self.frame.interpreter.bytecode.action();
-        self.spent = self.deltas.count(self.activation, before, after, action.as_ref(), true);
+        self.count(before, true);
         if let Some(time) = time
             && let Some(owner) = code.owner()
         {
@@ -350,41 +349,36 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         end
     }
 
-    /// Interprets until the next action.
-    fn interpret(&mut self) -> InterpreterAction {
+    /// Interprets until there is a next action.
+    fn interpret(&mut self) {
         self.activation.started = true;
         let before = self.frame.interpreter.gas.remaining();
-        let action = run_plain(&mut self.frame.interpreter, self.table, self.gas_table, self.context);
-        let after = self.frame.interpreter.gas.remaining();
-        self.spent = self.deltas.count(self.activation, before, after, Some(&action), false);
-        action
+        run_plain(&mut self.frame.interpreter, self.table, self.gas_table, self.context);
+        self.count(before, false);
     }
 
-    /// Interprets until `stop` wants to end it at a JUMPDEST (J4), or until the next action. With `is_left`, J3.
-    fn stretch(
-        &mut self,
-        stops: Stops,
-        is_left: bool,
-        stop: impl FnMut(Stop<'_>) -> Option<Met>,
-    ) -> Result<Met, InterpreterAction> {
+    /// Counts the gas charged since there was so much.
+    fn count(&mut self, before: u64, native: bool) {
+        let interpreter = &mut self.frame.interpreter;
+        let after = interpreter.gas.remaining();
+        self.spent = self.deltas.count(self.activation, before, after, interpreter.bytecode.action().as_ref(), native);
+    }
+
+    /// Interprets until `stop` wants to end it at a JUMPDEST (J4), which is told; none where there is a next action. With `is_left`, J3.
+    fn stretch(&mut self, stops: Stops, is_left: bool, stop: impl FnMut(Stop<'_>) -> Option<Met>) -> Option<Met> {
         self.activation.started = true;
         let before = self.frame.interpreter.gas.remaining();
         let end = self.stretch_loop(stops, is_left, stop);
-        let after = self.frame.interpreter.gas.remaining();
-        self.spent = self.deltas.count(self.activation, before, after, end.as_ref().err(), false);
+        self.count(before, false);
         end
     }
 
-    fn stretch_loop(
-        &mut self,
-        stops: Stops,
-        is_left: bool,
-        mut stop: impl FnMut(Stop<'_>) -> Option<Met>,
-    ) -> Result<Met, InterpreterAction> {
+    fn stretch_loop(&mut self, stops: Stops, is_left: bool, mut stop: impl FnMut(Stop<'_>) -> Option<Met>) -> Option<Met> {
         let (table, gas_table) = (self.table, self.gas_table);
         let interpreter = &mut self.frame.interpreter;
         let Some(stopping) = self.prepared.tables.get(stops, table, &self.prepared.custom) else {
-            return Err(run_plain(interpreter, table, gas_table, self.context));
+            run_plain(interpreter, table, gas_table, self.context);
+            return None;
         };
         let mut error = None;
         if is_left {
@@ -399,11 +393,14 @@ impl<CTX: ContextTr> Run<'_, CTX> {
             let at = interpreter.bytecode.pc().checked_sub(1);
             let pc = at.filter(|pc| interpreter.bytecode.original_byte_slice().get(*pc) == Some(&JUMPDEST));
             let is_stop = error == InstructionResult::Suspend && interpreter.bytecode.action().is_none();
-            let Some(pc) = pc.filter(|_| is_stop) else { return Err(end(interpreter, error)) };
+            let Some(pc) = pc.filter(|_| is_stop) else {
+                end(interpreter, error);
+                return None;
+            };
             if let Some(met) = stop(Stop { pc, interpreter }) {
                 interpreter.bytecode.absolute_jump(pc);
                 interpreter.gas.erase_cost(u64::from(gas_table[usize::from(JUMPDEST)]));
-                return Ok(met);
+                return Some(met);
             }
         }
     }
@@ -426,23 +423,22 @@ fn steps<CTX: ContextTr>(
     }
 }
 
-/// Interprets until the next action.
-fn run_plain<CTX: ContextTr>(
+/// Interprets until there is a next action.
+pub(super) fn run_plain<CTX: ContextTr>(
     interpreter: &mut Interpreter<EthInterpreter>,
     table: &InstructionTable<EthInterpreter, CTX>,
     gas_table: &GasTable,
     context: &mut CTX,
-) -> InterpreterAction {
+) {
     let error = steps(interpreter, table, gas_table, context);
-    end(interpreter, error)
+    end(interpreter, error);
 }
 
-/// The action after an instruction ended the loop.
-fn end(interpreter: &mut Interpreter<EthInterpreter>, error: InstructionResult) -> InterpreterAction {
+/// Sees to it that there is an action after an instruction ended the loop.
+fn end(interpreter: &mut Interpreter<EthInterpreter>, error: InstructionResult) {
     if interpreter.bytecode.action().is_none() {
         interpreter.halt(error);
     }
-    interpreter.take_next_action()
 }
 
 /// Whether a leave leads to blocks that a larger region might hold.
@@ -540,9 +536,10 @@ impl<'a> Look<'a> {
     }
 
     /// Decides which stop comes next: each one where code may be entered.
-    fn go_on(&self) {
-        if let Some(watching) = &self.watching {
-            watching.go_on(if self.enters() { 1 } else { self.next.saturating_sub(watching.passed()) });
+    fn go_on(&mut self) {
+        let enters = self.enters();
+        if let Some(watching) = &mut self.watching {
+            watching.go_on(if enters { 1 } else { self.next.saturating_sub(watching.passed()) });
         }
     }
 
@@ -586,6 +583,7 @@ impl<'a> Look<'a> {
         self.added = self.added.max(spent);
         if let Some((watching, profile)) = self.watching.as_ref().zip(self.entry.profile()) {
             let passed = watching.passed();
+            watching.tell();
             profile.watched(passed - self.told, heat);
             self.told = passed;
         }

@@ -13,72 +13,88 @@ use revm::interpreter::{
     Host, InstructionContext, InstructionExecResult, InstructionResult, Interpreter, instructions::control,
     interpreter::EthInterpreter, interpreter_types::Jumps,
 };
-use std::{cell::Cell, marker::PhantomData, ptr};
+use std::{cell::Cell, ptr};
 
 thread_local! {
-    static WATCH: Watch = const { Watch { profile: Cell::new(ptr::null()), passed: Cell::new(0), wanted: Cell::new(0) } };
+    static WATCH: Watch = const { Watch { profile: Cell::new(ptr::null()), left: Cell::new(0), found: Cell::new(0) } };
 }
 
-/// What a thread watches.
+/// What a thread watches. Every jump destination of a watched stretch passes here, so that an instruction more counts.
 struct Watch {
     /// Null, or the profile that the innermost [`Watching`] of this thread borrows (K1).
     profile: Cell<*const Profile>,
-    /// Stops passed since the stretch began.
-    passed: Cell<u64>,
-    /// The loop ends at the first jump destination from this stop on.
-    wanted: Cell<u64>,
+    /// Stops before the loop ends at a jump destination. Below zero where a branch was the last of them.
+    left: Cell<i64>,
+    /// Blocks found that the profile did not have.
+    found: Cell<u32>,
 }
 
 impl Watch {
     /// Notes a block; whether the loop should end here.
     #[inline]
     fn pass(&self, pc: usize) -> bool {
-        self.count();
         // SAFETY: null, or the profile that the innermost guard of this thread borrows (K1).
-        if let Some(profile) = unsafe { self.profile.get().as_ref() } {
-            profile.record(pc);
+        if let Some(profile) = unsafe { self.profile.get().as_ref() }
+            && profile.note(pc)
+        {
+            self.found.set(self.found.get() + 1);
         }
-        self.passed.get() >= self.wanted.get()
+        self.count()
     }
 
+    /// Counts a stop; whether the loop should end at the next jump destination.
     #[inline]
-    fn count(&self) {
-        self.passed.set(self.passed.get() + 1);
+    fn count(&self) -> bool {
+        let left = self.left.get() - 1;
+        self.left.set(left);
+        left <= 0
     }
 
-    fn replace(&self, [passed, wanted]: [u64; 2], profile: *const Profile) -> ([u64; 2], *const Profile) {
-        ([self.passed.replace(passed), self.wanted.replace(wanted)], self.profile.replace(profile))
+    fn replace(&self, (profile, left, found): Watched) -> Watched {
+        (self.profile.replace(profile), self.left.replace(left), self.found.replace(found))
     }
 }
+
+/// What a [`Watch`] holds.
+type Watched = (*const Profile, i64, u32);
 
 /// A profile that this thread writes what it interprets into, as long as this is there.
 pub(super) struct Watching<'a> {
     /// What the stretch around this one had.
-    before: ([u64; 2], *const Profile),
-    profile: PhantomData<&'a Profile>,
+    before: Watched,
+    profile: &'a Profile,
+    /// Stops granted so far.
+    granted: i64,
 }
 
 impl<'a> Watching<'a> {
     /// Begins; the loop ends at the first jump destination after so many stops.
     pub(super) fn begin(profile: &'a Profile, stops: u64) -> Self {
-        Self { before: WATCH.with(|watch| watch.replace([0, stops], profile)), profile: PhantomData }
+        let granted = stops.cast_signed();
+        Self { before: WATCH.with(|watch| watch.replace((profile, granted, 0))), profile, granted }
     }
 
     /// Stops passed since it began.
     pub(super) fn passed(&self) -> u64 {
-        WATCH.with(|watch| watch.passed.get())
+        (self.granted - WATCH.with(|watch| watch.left.get())).cast_unsigned()
     }
 
     /// Passes so many stops more before the loop ends.
-    pub(super) fn go_on(&self, stops: u64) {
-        WATCH.with(|watch| watch.wanted.set(watch.passed.get() + stops));
+    pub(super) fn go_on(&mut self, stops: u64) {
+        let left = WATCH.with(|watch| watch.left.replace(stops.cast_signed()));
+        self.granted += stops.cast_signed() - left;
+    }
+
+    /// Tells the profile of the blocks found since it was told last.
+    pub(super) fn tell(&self) {
+        self.profile.found(WATCH.with(|watch| watch.found.take()));
     }
 }
 
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
-        let (counts, profile) = self.before;
-        WATCH.with(|watch| watch.replace(counts, profile));
+        self.tell();
+        WATCH.with(|watch| watch.replace(self.before));
     }
 }
 
@@ -117,7 +133,7 @@ mod tests {
         let watching = Watching::begin(&outer, 3);
         assert!(!pass(1));
         {
-            let watching = Watching::begin(&inner, 1);
+            let mut watching = Watching::begin(&inner, 1);
             assert!(pass(50), "a stop is wanted at once");
             watching.go_on(2);
             assert!(!pass(51));
@@ -130,5 +146,6 @@ mod tests {
         drop(watching);
         assert!(WATCH.with(|watch| watch.profile.get().is_null()));
         assert_eq!((outer.starts(), inner.starts()), (vec![1, 2, 3], vec![50, 51, 52]));
+        assert_eq!((outer.blocks(), inner.blocks()), (3, 3));
     }
 }

@@ -196,8 +196,13 @@ impl Entry {
         is_equal
     }
 
-    /// The same of bytes at a place where they were before; false where they would have to be compared.
-    pub(crate) fn has_met(&self, bytecode: &Bytecode) -> bool {
+    /// The newest code, if these bytes were met at this place before: they are not compared.
+    pub(crate) fn code_met(&self, bytecode: &Bytecode) -> Option<Arc<NativeCode>> {
+        if self.stage().has_code() && self.has_met(bytecode) { self.code() } else { None }
+    }
+
+    /// Whether these are the bytes of this entry as far as the place tells; false where they would have to be compared.
+    fn has_met(&self, bytecode: &Bytecode) -> bool {
         let bytes = bytecode.original_byte_slice();
         is_same_place(&self.bytecode, bytes) || self.met.is_some_and(|met| is_same_place(met, bytes))
     }

@@ -4,7 +4,9 @@
 //! out  the block starts of a region; how much is interpreted for the gas that is spent
 //!
 //! O1  One bit per byte of code, and nothing else grows.
-//! O2  Bits are set by executing threads and read by workers, relaxed: a region may miss what ran a moment ago.
+//! O2  Bits are set by executing threads and read by workers, relaxed: a region may miss what ran a moment ago. They are set by a load and a
+//!     store: where two threads note blocks within 32 bytes of code at once, one may be lost until it runs again, and be counted twice.
+//!     An atomic exchange for each block that is new costs more than all else that watching does.
 
 use crate::{
     artifacts::record::Record,
@@ -43,13 +45,27 @@ impl Profile {
         }
     }
 
-    /// Notes that a block runs.
-    #[inline]
+    /// Notes that a block runs, and counts it where that is news.
     pub(crate) fn record(&self, pc: usize) {
-        let Some(word) = self.bits.get(pc / 32) else { return };
-        let bit = 1 << (pc % 32);
-        if word.load(Ordering::Relaxed) & bit == 0 && word.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            self.blocks.fetch_add(1, Ordering::Relaxed);
+        self.found(u32::from(self.note(pc)));
+    }
+
+    /// Notes that a block runs; whether that is news, which the caller counts ([`Self::found`]).
+    #[inline]
+    pub(crate) fn note(&self, pc: usize) -> bool {
+        let Some(word) = self.bits.get(pc / 32) else { return false };
+        let (row, bit) = (word.load(Ordering::Relaxed), 1 << (pc % 32));
+        let is_new = row & bit == 0;
+        if is_new {
+            word.store(row | bit, Ordering::Relaxed);
+        }
+        is_new
+    }
+
+    /// Counts blocks that were new.
+    pub(crate) fn found(&self, blocks: u32) {
+        if blocks != 0 {
+            self.blocks.fetch_add(blocks, Ordering::Relaxed);
         }
     }
 

@@ -9,7 +9,7 @@
 //! B4  An executing thread only tries the lock: a worker of low priority may hold it while it does not run.
 
 use super::entry::{Entry, Tier};
-use crate::sync::{Arc, Condvar, Mutex, MutexGuard, Ordering, lock, try_lock, wait};
+use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, lock, try_lock, wait};
 use std::time::{Duration, Instant};
 
 /// A code to be compiled.
@@ -63,6 +63,8 @@ struct State {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
+    /// Jobs that wait, as `state` has them. Written under its lock, read by executing threads, relaxed: a hint.
+    waiting: AtomicUsize,
     /// A job came, or the owner wants something else.
     changed: Condvar,
     /// A job ended, or a worker.
@@ -86,6 +88,7 @@ impl Queue {
         let own = reward(&job);
         state.jobs.push((number, job));
         if state.jobs.len() <= len_max {
+            self.note(&state);
             self.changed.notify_one();
             return Pushed::Waiting;
         }
@@ -98,7 +101,16 @@ impl Queue {
     /// Takes the most rewarding job, if any waits.
     pub(crate) fn take(&self, reward: impl Fn(&Job) -> f64) -> Option<Job> {
         let mut state = lock(&self.state);
-        if state.is_paused { None } else { pop(&mut state, reward) }
+        if state.is_paused { None } else { self.pop(&mut state, reward) }
+    }
+
+    /// Jobs that wait; without the lock.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, state: &State) {
+        self.waiting.store(state.jobs.len(), Ordering::Relaxed);
     }
 
     /// What a worker does next; waits at most `patience` for a job, and at least `delay`.
@@ -112,7 +124,7 @@ impl Queue {
             let passed = start.elapsed();
             if passed >= delay
                 && !state.is_paused
-                && let Some(job) = pop(&mut state, &reward)
+                && let Some(job) = self.pop(&mut state, &reward)
             {
                 return Next::Job(job);
             }
@@ -183,7 +195,10 @@ impl Queue {
 
     /// Drops all jobs; how many.
     pub(crate) fn clear(&self) -> usize {
-        let jobs = std::mem::take(&mut lock(&self.state).jobs);
+        let mut state = lock(&self.state);
+        let jobs = std::mem::take(&mut state.jobs);
+        self.note(&state);
+        drop(state);
         jobs.iter().for_each(|(_, job)| job.entry.queued.store(false, Ordering::Release));
         self.ended.notify_all();
         jobs.len()
@@ -199,6 +214,19 @@ impl Queue {
         self.wait_until(timeout, |state| state.workers == 0)
     }
 
+    fn pop(&self, state: &mut State, reward: impl Fn(&Job) -> f64) -> Option<Job> {
+        let rewards: Vec<f64> = state.jobs.iter().map(|(_, job)| reward(job)).collect();
+        let best = (0..state.jobs.len()).max_by(|a, b| {
+            let numbers = state.jobs[*b].0.cmp(&state.jobs[*a].0);
+            rewards[*a].total_cmp(&rewards[*b]).then(numbers)
+        })?;
+        let (_, job) = state.jobs.swap_remove(best);
+        self.note(state);
+        job.entry.queued.store(false, Ordering::Release);
+        state.running += 1;
+        Some(job)
+    }
+
     fn wait_until(&self, timeout: Duration, holds: impl Fn(&State) -> bool) -> bool {
         let start = Instant::now();
         let mut state: MutexGuard<'_, State> = lock(&self.state);
@@ -208,18 +236,6 @@ impl Queue {
         }
         true
     }
-}
-
-fn pop(state: &mut State, reward: impl Fn(&Job) -> f64) -> Option<Job> {
-    let rewards: Vec<f64> = state.jobs.iter().map(|(_, job)| reward(job)).collect();
-    let best = (0..state.jobs.len()).max_by(|a, b| {
-        let numbers = state.jobs[*b].0.cmp(&state.jobs[*a].0);
-        rewards[*a].total_cmp(&rewards[*b]).then(numbers)
-    })?;
-    let (_, job) = state.jobs.swap_remove(best);
-    job.entry.queued.store(false, Ordering::Release);
-    state.running += 1;
-    Some(job)
 }
 
 /// The least rewarding job; of equals the newest. The last job's reward is known.

@@ -4,6 +4,7 @@
 //! out  stages, counters, what the compiler was asked for
 
 mod ready;
+mod warm;
 
 use super::{
     Found, Tiers,
@@ -19,6 +20,7 @@ use crate::{
     sync::{Arc, Ordering, lock},
 };
 use revm::{
+    bytecode::Bytecode,
     context_interface::cfg::GasParams,
     interpreter::instructions::gas_table_spec,
     primitives::{Bytes, hardfork::SpecId, keccak256},
@@ -100,7 +102,7 @@ fn while_paused_the_test_preset_watches() {
     let bench = Bench::at_once(|config| config.preset = Preset::Test);
     bench.runtime.pause();
     let bytecode = code(1);
-    let start = || match bench.tiers().find(bench.key(&bytecode), || bytecode.clone(), &bench.configuration) {
+    let start = || match bench.tiers().find(bench.key(&bytecode), &Bytecode::new_legacy(bytecode.clone()), &bench.configuration) {
         Found::Entry(entry) => {
             bench.tiers().start(&entry);
             entry
@@ -150,10 +152,10 @@ fn a_code_passes_all_tiers() {
     let bench = Bench::new(|_| {});
     let bytecode = code(1);
     let key = bench.key(&bytecode);
-    let find = || bench.tiers().find(key, || bytecode.clone(), &bench.configuration);
+    let find = || bench.tiers().find(key, &Bytecode::new_legacy(bytecode.clone()), &bench.configuration);
     assert!(matches!(find(), Found::Nothing), "cold code has no entry");
-    assert!(!bench.tiers().seen(key, 10));
-    assert!(bench.tiers().seen(key, bench.runtime.config().tuning.warm_gas));
+    assert!(!bench.tiers().seen(key, 10, 0));
+    assert!(bench.tiers().seen(key, bench.runtime.config().tuning.warm_gas, 0));
     let entry = bench.tiers().warm_up(key, || bytecode.clone(), &bench.configuration).expect("room for an entry");
     assert_eq!(entry.stage(), Stage::Watched);
     assert!(matches!(find(), Found::Entry(found) if Arc::ptr_eq(&found, &entry)));
@@ -204,7 +206,7 @@ fn t1_executing_threads_do_not_wait_while_code_is_compiled() {
     // The worker holds the lock of the first entry; everything a frame calls comes back all the same.
     bench.tiers().heated(&busy, MUCH);
     bench.tiers().heated(&other, MUCH);
-    assert!(matches!(bench.tiers().find(busy.key, || code(1), &bench.configuration), Found::Entry(_)));
+    assert!(matches!(bench.tiers().find(busy.key, &Bytecode::new_legacy(code(1)), &bench.configuration), Found::Entry(_)));
     bench.tiers().start(&busy);
     assert_eq!(busy.stage(), Stage::Watched);
     bench.fake.release();
@@ -516,7 +518,7 @@ fn entries_and_profiles_are_bounded() {
     let warm = |number: u8| {
         let bytecode = code(number);
         let key = bench.key(&bytecode);
-        bench.tiers().seen(key, MUCH).then(|| bench.tiers().warm_up(key, || bytecode, &bench.configuration)).flatten()
+        bench.tiers().seen(key, MUCH, 0).then(|| bench.tiers().warm_up(key, || bytecode, &bench.configuration)).flatten()
     };
     let entries: Vec<Option<Arc<Entry>>> = (1..=5).map(warm).collect();
     assert_eq!(entries.iter().flatten().count(), 3);
@@ -534,7 +536,7 @@ fn a_million_codes_seen_once_leave_no_entry() {
     for number in 0..1_000_000_u32 {
         key.0[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_le_bytes());
         key.0[8..12].copy_from_slice(&number.to_be_bytes());
-        warm += u32::from(bench.tiers().seen(key, 2_000));
+        warm += u32::from(bench.tiers().seen(key, 2_000, 0));
     }
     assert_eq!(warm, 0);
     assert_eq!(bench.tiers().all_entries().len(), 0);
