@@ -126,10 +126,11 @@ macro_rules! tuning {
 }
 
 tuning! {
-    /// Gas spent in a code before its blocks are noted. It counts twice as much for each further EVM that meets the code, up to the
-    /// fifteenth: what comes back in block after block gets warm with less.
+    /// Gas spent in a code before its blocks are noted. It counts twice as much for each further EVM or block that meets the code, up to the
+    /// fifteenth: what comes back in block after block gets warm with less. Above a billion, nothing gets warm.
     warm_gas: u64 = 8_000_000, 20_000_000, 1;
-    /// Jobs that wait, from which on no other code gets warm: watching costs time, and is in vain where nobody compiles soon.
+    /// Jobs that wait for codes without any, from which on no other code gets warm: watching costs time, and is in vain where nobody
+    /// compiles soon.
     warm_queue_len_max: usize = 32, 32, 1024;
     /// Time that native code would have saved so far, over the estimated time of compiling, at which a code is compiled.
     eagerness: f64 = 0.002, 0.5, 0.0;

@@ -32,13 +32,14 @@ use crate::{
     },
 };
 use revm::{
-    context::{Cfg, ContextTr},
+    context::{Block, Cfg, ContextTr},
     handler::{EthFrame, FrameData},
     interpreter::{
         CallScheme, FrameInput, GasTable, Host, InstructionTable, InterpreterAction,
         interpreter::{EthInterpreter, ExtBytecode},
         interpreter_types::LoopControl,
     },
+    primitives::U256,
 };
 use room::Room;
 use run::{Run, run_plain};
@@ -71,8 +72,10 @@ struct Prepared<CTX: Host> {
     custom: [u64; 4],
     /// `Tiers::changes` as it was when the cache was last swept.
     changes: u64,
-    /// The number under which this EVM heats codes.
+    /// The number under which this EVM heats codes, another for each block.
     visit: u64,
+    /// The block's number.
+    block: U256,
     /// Why frames are interpreted, all of them.
     off: Option<Interpreted>,
 }
@@ -139,6 +142,7 @@ impl<CTX: ContextTr> Hook<CTX> {
     fn prepare(&mut self, context: &CTX, table: &InstructionTable<EthInterpreter, CTX>, gas_table: &GasTable) {
         self.is_checked = true;
         let (spec, gas_params) = (context.cfg().spec().into(), context.cfg().gas_params());
+        let block = context.block().number();
         let mut custom = self.instructions.words();
         let off = if !self.runtime.tiers.compiler.can_run() {
             Some(Interpreted::Unavailable)
@@ -147,6 +151,9 @@ impl<CTX: ContextTr> Hook<CTX> {
         };
         if let Some(prepared) = &mut self.prepared {
             prepared.off = off;
+            if prepared.block != block {
+                (prepared.block, prepared.visit) = (block, self.runtime.tiers.visit());
+            }
             prepared.sweep(self.runtime.tiers.changes.load(Ordering::Acquire));
             custom = prepared.custom;
             if note_changes(&prepared.room.snapshot, table, &mut custom) {
@@ -175,6 +182,7 @@ impl<CTX: ContextTr> Hook<CTX> {
             custom,
             changes: self.runtime.tiers.changes.load(Ordering::Acquire),
             visit: self.runtime.tiers.visit(),
+            block,
             off,
         });
     }
@@ -285,6 +293,7 @@ impl<CTX: ContextTr> Hook<CTX> {
                 (Some(Known::Entry(entry)), running)
             }
             Found::Nothing => (Some(Known::Nothing(made)), Ok(Running::Cold)),
+            Found::Busy => (None, Ok(Running::Cold)),
             Found::HashMismatch => (Some(Known::HashMismatch), Err(Interpreted::HashMismatch)),
         };
         let known = match &running {

@@ -259,6 +259,8 @@ statistics! {
     queue_busy,
     /// Codes that stayed without an entry because there were too many entries.
     entries_full,
+    /// How often a warm code stayed without an entry because too many jobs waited.
+    queue_long,
     /// Codes that were not watched because profiles took too many bytes.
     profiles_full,
     ; reasons:

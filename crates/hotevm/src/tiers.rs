@@ -121,6 +121,8 @@ pub(crate) enum Found {
     Code(Arc<NativeCode>),
     /// No entry: its gas is added up in the table of codes seen.
     Nothing,
+    /// The map is busy: nobody waits for it, and the next frame looks again.
+    Busy,
     /// The hash does not belong to the bytes.
     HashMismatch,
     /// An entry of these bytes.
@@ -186,7 +188,8 @@ impl Tiers {
         let entry = match found {
             Ok(Some(Found::Entry(entry))) => entry,
             Ok(Some(found)) => return found,
-            Ok(None) | Err(Held) if !self.is_synchronous() => return Found::Nothing,
+            Ok(None) if !self.is_synchronous() => return Found::Nothing,
+            Err(Held) if !self.is_synchronous() => return Found::Busy,
             Ok(None) | Err(Held) => {
                 let bytes = bytecode.original_bytes();
                 if revm::primitives::keccak256(&bytes) != key.0 {
@@ -283,8 +286,12 @@ impl Tiers {
         if let Ok(Some(entry)) = self.entries.try_get(&key) {
             return Some(entry);
         }
-        // Without a compiler an entry would wait for nothing, and behind a long queue as good as nothing.
-        if !self.compiler.is_available() || self.queue.waiting() >= self.config.tuning.warm_queue_len_max {
+        // Without a compiler an entry would wait for nothing, and behind a long queue for as good as nothing.
+        if !self.compiler.is_available() {
+            return None;
+        }
+        if self.queue.first() >= self.config.tuning.warm_queue_len_max {
+            self.counters.queue_long.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         if self.entry_count.load(Ordering::Relaxed) >= self.config.tuning.entries_max {
@@ -318,9 +325,10 @@ impl Tiers {
 
     /// Adds gas that a frame spent in the interpreter, and asks for code once that is worth it.
     pub(crate) fn heated(self: &Arc<Self>, entry: &Arc<Entry>, gas: u64) {
-        let heat = entry.add_heat(gas);
+        entry.add_heat(gas);
         match entry.stage() {
-            Stage::Cold if heat >= self.config.tuning.warm_gas => self.watch(entry),
+            // It was hot once, or somebody asked for it, or there was no room for its profile: no need to wait.
+            Stage::Cold => self.watch(entry),
             // Preset `test` knows whole codes alone; while it is paused it watches, and that is all.
             Stage::Watched if self.config.preset == Preset::Test => {}
             Stage::Watched if !entry.queued.load(Ordering::Acquire) && self.is_worth(entry, Tier::Native1, 0) => {
@@ -399,7 +407,7 @@ impl Tiers {
             self.counters.queue_merged.fetch_add(1, Ordering::Relaxed);
             return false;
         }
-        let job = Job { entry: entry.clone(), tier, since: Instant::now() };
+        let job = Job { entry: entry.clone(), tier, is_first: !entry.stage().has_code(), since: Instant::now() };
         let pushed = self.queue.push(job, self.config.tuning.queue_len_max, waits, |job| self.reward(job));
         let got_there = matches!(pushed, Pushed::Waiting | Pushed::Displaced);
         let counter = match pushed {

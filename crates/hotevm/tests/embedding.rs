@@ -309,7 +309,8 @@ fn an_opcode_replaced_again_is_noticed_by_what_is_interpreted() {
     let mut case = Case::new(&[(CONTRACT, repeated(&STEP))]);
     (case.change, case.declared) = (replace_add, Instructions::custom([op::ADD]));
     // Nothing is compiled, and the frame has gas enough to get warm: it is interpreted with a table that stops.
-    let cold = Runtime::new(Config::preset(Preset::Production)).expect("a runtime");
+    let tuning = Tuning { warm_gas: 1000, ..Tuning::preset(Preset::Production) };
+    let cold = Runtime::new(Config { tuning, ..Config::preset(Preset::Production) }).expect("a runtime");
     cold.pause();
     let mut hot = case.hot(&cold);
     assert_eq!(output(&run(&mut hot, 1_000_000)), U256::from(10));
@@ -327,6 +328,8 @@ fn an_opcode_replaced_again_is_noticed_by_what_is_interpreted() {
     replace(&mut changed);
     let mut plain = EthEvm::new(changed, false);
     assert_eq!(run(&mut plain, 1_000_000), run(&mut hot, 1_000_000));
+    drop(hot);
+    assert_eq!(cold.statistics().became_watched > 0, native_available(), "the frame got warm where something compiles");
 }
 
 #[test]

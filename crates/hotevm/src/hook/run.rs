@@ -49,6 +49,8 @@ use std::ops::ControlFlow;
 const LEAVES_MAX: u32 = 8;
 /// A native run that charged so much was worth it, however it ended.
 const GAS_WORTH_ENTERING: u64 = 500;
+/// A cold frame with less gas is over soon, and is not looked at before.
+const GAS_WORTH_TICKS: u64 = 1_000_000;
 /// Stops between two looks at the heat of a watched frame.
 const STOPS_PER_LOOK: u64 = 64;
 
@@ -120,8 +122,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         let Some(hash) = self.frame.interpreter.bytecode.hash() else { return ControlFlow::Continue(Running::Interpreted) };
         let (tiers, key, visit) = (self.tiers, (hash, self.prepared.configuration.number), self.prepared.visit);
         let before = self.frame.interpreter.gas.remaining();
-        // A frame that cannot get warm by itself needs no ticks.
-        if before < tiers.config.tuning.warm_gas {
+        if before < tiers.config.tuning.warm_gas.min(GAS_WORTH_TICKS) {
             self.interpret();
             let running = if tiers.seen(key, self.spent, visit) { self.warm_up(key) } else { Running::Cold };
             return self.end(running);
@@ -140,8 +141,12 @@ impl<CTX: ContextTr> Run<'_, CTX> {
                 self.end(running)
             }
             Some(_) => match self.warm_up(key) {
-                // No room for an entry: without one there is nothing to wait for.
-                Running::Cold => ControlFlow::Continue(Running::Interpreted),
+                // No room for an entry, or too many jobs wait: the next call may find it otherwise.
+                Running::Cold => {
+                    self.interpret();
+                    tiers.seen(key, self.spent, visit);
+                    self.end(Running::Cold)
+                }
                 running => ControlFlow::Continue(running),
             },
         }

@@ -90,7 +90,9 @@ impl Tiers {
         if let Some(rejected) = &entry.ledger().rejected {
             return Err(rejected.reason.clone());
         }
-        let profile_blocks = entry.profile().map_or(0, super::Profile::blocks);
+        let starts = entry.profile().map_or_else(Vec::new, super::Profile::starts);
+        // A frame tells how many blocks it found after it noted them.
+        let profile_blocks = entry.profile().map_or(0, super::Profile::blocks).max(starts.len() as u32);
         let old = entry.code();
         if old.as_ref().is_some_and(|old| old.tier > tier || old.tier == tier && old.profile_blocks >= profile_blocks) {
             return Ok(());
@@ -99,7 +101,6 @@ impl Tiers {
             self.forget_entry(entry);
             return Err(Rejection::HashMismatch);
         }
-        let starts = entry.profile().map_or_else(Vec::new, super::Profile::starts);
         let (region, likely) =
             if tier == Tier::Whole { (None, (!starts.is_empty()).then_some(starts)) } else { (Some(starts), None) };
         let (bytecode, settings) = (&entry.bytecode, &entry.configuration.settings);

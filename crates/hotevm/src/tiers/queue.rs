@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Job {
     pub(crate) entry: Arc<Entry>,
     pub(crate) tier: Tier,
+    /// Whether the entry had no code when it was asked for.
+    pub(crate) is_first: bool,
     /// When it was asked for.
     pub(crate) since: Instant,
 }
@@ -63,8 +65,8 @@ struct State {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
-    /// Jobs that wait, as `state` has them. Written under its lock, read by executing threads, relaxed: a hint.
-    waiting: AtomicUsize,
+    /// Jobs that wait for codes that have none. Written under the lock of `state`, read by executing threads, relaxed: a hint.
+    first: AtomicUsize,
     /// A job came, or the owner wants something else.
     changed: Condvar,
     /// A job ended, or a worker.
@@ -86,14 +88,15 @@ impl Queue {
         let number = state.next;
         state.next += 1;
         let own = reward(&job);
+        self.first.fetch_add(usize::from(job.is_first), Ordering::Relaxed);
         state.jobs.push((number, job));
         if state.jobs.len() <= len_max {
-            self.note(&state);
             self.changed.notify_one();
             return Pushed::Waiting;
         }
         let least = least(&state.jobs, &reward, own);
         let (dropped, job) = state.jobs.swap_remove(least);
+        self.first.fetch_sub(usize::from(job.is_first), Ordering::Relaxed);
         job.entry.queued.store(false, Ordering::Release);
         if dropped == number { Pushed::Dropped } else { Pushed::Displaced }
     }
@@ -104,13 +107,9 @@ impl Queue {
         if state.is_paused { None } else { self.pop(&mut state, reward) }
     }
 
-    /// Jobs that wait; without the lock.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
-    }
-
-    fn note(&self, state: &State) {
-        self.waiting.store(state.jobs.len(), Ordering::Relaxed);
+    /// Jobs that wait for codes that have none; without the lock.
+    pub(crate) fn first(&self) -> usize {
+        self.first.load(Ordering::Relaxed)
     }
 
     /// What a worker does next; waits at most `patience` for a job, and at least `delay`.
@@ -197,7 +196,7 @@ impl Queue {
     pub(crate) fn clear(&self) -> usize {
         let mut state = lock(&self.state);
         let jobs = std::mem::take(&mut state.jobs);
-        self.note(&state);
+        self.first.store(0, Ordering::Relaxed);
         drop(state);
         jobs.iter().for_each(|(_, job)| job.entry.queued.store(false, Ordering::Release));
         self.ended.notify_all();
@@ -221,7 +220,7 @@ impl Queue {
             rewards[*a].total_cmp(&rewards[*b]).then(numbers)
         })?;
         let (_, job) = state.jobs.swap_remove(best);
-        self.note(state);
+        self.first.fetch_sub(usize::from(job.is_first), Ordering::Relaxed);
         job.entry.queued.store(false, Ordering::Release);
         state.running += 1;
         Some(job)

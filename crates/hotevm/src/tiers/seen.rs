@@ -79,9 +79,12 @@ impl Seen {
         let visit = visit & low(Row::VISIT_BITS);
         let row = Row::unpack(slot.load(Ordering::Relaxed));
         let (row, heat) = if row.tag == tag {
-            let times = (row.times + u64::from(row.visit != visit)).min(low(Row::TIMES_BITS));
+            // Two EVMs that run at once meet the code by turns: only a visit that began later than the last is another one.
+            let later = visit.wrapping_sub(row.visit) & low(Row::VISIT_BITS);
+            let is_later = (1..1 << (Row::VISIT_BITS - 1)).contains(&later);
+            let times = (row.times + u64::from(is_later)).min(low(Row::TIMES_BITS));
             let heat = (row.heat + (units << times.saturating_sub(1))).min(low(Row::HEAT_BITS));
-            (Row { heat, times, visit, tag }, heat)
+            (Row { heat, times, visit: if is_later { visit } else { row.visit }, tag }, heat)
         } else if row.heat <= units {
             (Row { heat: units, times: 1, visit, tag }, units)
         } else {
@@ -148,14 +151,19 @@ mod tests {
         assert_eq!(seen.add(key(1), 6_400, 8), 25_600, "the second");
         assert_eq!(seen.add(key(1), 6_400, 8), 38_400);
         assert_eq!(seen.add(key(1), 0, 9), 38_400, "nothing spent");
+        for visit in [8, 9, 7, 9, 8] {
+            assert_eq!(seen.add(key(1), 0, visit), 38_400, "EVMs that run at once");
+        }
         assert_eq!(seen.add(key(1), 6_400, 9), 64_000, "the third");
         let most = UNIT_GAS * low(Row::HEAT_BITS);
         for visit in 10..200 {
             assert_eq!(seen.add(key(1), 0, visit), 64_000);
         }
         assert_eq!(seen.add(key(1), 64, 200), 64_000 + (64 << 14), "more visits than are counted");
-        assert_eq!(seen.add(key(1), u64::MAX, 0), most, "heat stays at its most");
+        assert_eq!(seen.add(key(1), u64::MAX, 200), most, "heat stays at its most");
         assert_eq!(seen.add(key(2), u64::MAX, 0), most);
+        assert_eq!(seen.add(key(3), 64, 1_023), 64);
+        assert_eq!(seen.add(key(3), 64, 1_024), 192, "numbers begin anew");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! in   gas spent in codes without an entry, jobs that wait
 //! out  entries, or none yet
 
-use super::{Bench, MUCH, code};
+use super::{Bench, MUCH, Tier, code};
 
 #[test]
 fn what_comes_back_gets_warm_with_less() {
@@ -24,16 +24,20 @@ fn no_code_gets_warm_behind_a_long_queue() {
         bench.tiers().heated(&entry, MUCH);
         bench.fake.wait_for(1);
     }
-    assert_eq!(bench.tiers().queue.waiting(), 2, "the first is compiled, and the others wait");
+    assert_eq!(bench.tiers().queue.first(), 2, "the first is compiled, and the others wait");
     let bytecode = code(4);
     let warm_up = || bench.tiers().warm_up(bench.key(&bytecode), || bytecode.clone(), &bench.configuration);
     assert!(warm_up().is_none());
+    assert_eq!(bench.runtime.statistics().queue_long, 1);
     bench.fake.release();
     bench.settle();
-    assert_eq!(bench.tiers().queue.waiting(), 0);
+    assert_eq!(bench.tiers().queue.first(), 0);
     assert!(warm_up().is_some());
     bench.runtime.pause();
-    bench.tiers().heated(&bench.entry(5), MUCH);
-    bench.tiers().heated(&bench.entry(6), MUCH);
-    assert!(bench.tiers().queue.waiting() == 2 && bench.tiers().queue.clear() == 2 && bench.tiers().queue.waiting() == 0);
+    let request = |number, tier| bench.tiers().request(&bench.entry(number), tier);
+    request(1, Tier::Native2);
+    assert_eq!(bench.tiers().queue.first(), 0, "it has code");
+    request(5, Tier::Native1);
+    request(6, Tier::Native1);
+    assert_eq!((bench.tiers().queue.first(), bench.tiers().queue.clear(), bench.tiers().queue.first()), (2, 3, 0));
 }
