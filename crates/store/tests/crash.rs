@@ -80,8 +80,9 @@ fn killed_writers_lose_nothing_and_break_nothing() {
     for kill in 0..KILLS {
         let mut child = writer(&folder.0, kill * 1000, 1000);
         let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut said = String::new();
         for _ in 0..random.below(12) {
-            lines.read_line(&mut String::new()).unwrap();
+            lines.read_line(&mut said).unwrap();
         }
         for _ in 0..random.below(400_000) {
             std::hint::spin_loop();
@@ -89,10 +90,9 @@ fn killed_writers_lose_nothing_and_break_nothing() {
         child.kill().unwrap();
         child.wait().unwrap();
         left_over += names(&folder.0).iter().filter(|name| name.starts_with('.')).count();
-        // What was read above was said before this, so all of the numbers up to the last are acknowledged.
-        let mut rest = String::new();
-        lines.read_to_string(&mut rest).unwrap();
-        let last = rest.lines().filter_map(|line| line.strip_prefix("new ")).next_back();
+        lines.read_to_string(&mut said).unwrap();
+        // All of the numbers up to the last are acknowledged.
+        let last = said.lines().filter_map(|line| line.strip_prefix("new ")).next_back();
         if let Some(last) = last.and_then(|number| number.parse::<u32>().ok()) {
             acknowledged.extend(kill * 1000..=last);
         }
