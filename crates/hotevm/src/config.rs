@@ -133,7 +133,7 @@ tuning! {
     /// compiles soon.
     warm_queue_len_max: usize = 32, 32, 1024;
     /// Time that native code would have saved so far, over the estimated time of compiling, at which a code is compiled.
-    eagerness: f64 = 0.002, 0.5, 0.0;
+    eagerness: f64 = 0.001, 0.5, 0.0;
     /// Leaves at one site out of a region before it is compiled again; doubles with every compilation of the code.
     grow_leaves: u32 = 16, 64, 1;
     /// Compilations of one code after which its region is left as it is.
