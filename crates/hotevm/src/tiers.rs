@@ -82,7 +82,7 @@ pub(crate) struct Tiers {
     /// Entries in the map. Written by who inserts or removes, relaxed: the bound is kept to within the number of threads.
     entry_count: AtomicUsize,
     seen: Seen,
-    /// Visits so far, an EVM each; relaxed, since it guards nothing.
+    /// Visits so far, one for each EVM and block; relaxed, since it guards nothing.
     visits: AtomicU64,
     /// Hashes computed lately by any EVM; made before the first code is published, so that no frame waits for them.
     pub(crate) hashes: OnceLock<Hashes>,

@@ -190,7 +190,7 @@ impl Entry {
         let is_equal = *self.bytecode == *bytes;
         // What comes once may not come again: only a place seen twice takes that of another.
         let place = bytes.as_ptr() as usize;
-        if is_equal && (self.compared.swap(place, Ordering::Relaxed) == place || !self.met.is_some_and(|_| true)) {
+        if is_equal && (self.compared.swap(place, Ordering::Relaxed) == place || self.met.load().is_none()) {
             // Held, so that the place means nothing else meanwhile.
             self.met.swap(Some(Arc::new(bytecode.original_bytes())));
         }

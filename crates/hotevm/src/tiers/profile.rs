@@ -6,7 +6,6 @@
 //! O1  One bit per byte of code, and nothing else grows.
 //! O2  Bits are set by executing threads and read by workers, relaxed: a region may miss what ran a moment ago. They are set by a load and a
 //!     store: what other threads note of the same 32 bytes of code between the two is lost until it runs again, and is then counted twice.
-//!     An atomic exchange for each block that is new costs more than all else that watching does.
 
 use crate::{
     artifacts::record::Record,

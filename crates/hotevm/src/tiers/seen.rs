@@ -1,6 +1,6 @@
 //! Codes seen lately that have no entry yet: a table of fixed size.
 //!
-//! in   a key, the gas spent in its code, the visit (the EVM) in which that was
+//! in   a key, the gas spent in its code, the visit (an EVM at a block) in which that was
 //! out  the heat gathered for that key, as far as the table still knows it
 //!
 //! N1  The table never grows: a million codes seen once take what one code takes.
