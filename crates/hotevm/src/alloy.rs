@@ -53,7 +53,7 @@ impl<DB: Database, I, P> Deref for HotEthEvm<DB, I, P> {
 impl<DB: Database, I, P> DerefMut for HotEthEvm<DB, I, P> {
     #[inline]
     fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.hot.inner_mut().ctx
+        &mut self.hot.parts_mut().ctx
     }
 }
 
@@ -68,7 +68,7 @@ where
         &mut self,
         result: Result<revm::context_interface::result::ExecutionResult<HaltReason>, EVMError<DB::Error>>,
     ) -> Result<ResultAndState<HaltReason>, EVMError<DB::Error>> {
-        let state = self.hot.inner_mut().ctx.journal_mut().finalize();
+        let state = self.hot.parts_mut().ctx.journal_mut().finalize();
         self.hot.flush_statistics();
         result.map(|result| ResultAndState::new(result, state))
     }
@@ -102,7 +102,7 @@ where
     }
 
     fn transact_raw(&mut self, tx: TxEnv) -> Result<ResultAndState<HaltReason>, Self::Error> {
-        self.hot.inner_mut().ctx.set_tx(tx);
+        self.hot.parts_mut().ctx.set_tx(tx);
         let mut handler = MainnetHandler::<_, Self::Error, EthFrame<EthInterpreter>>::default();
         let result = if self.inspect { handler.inspect_run(&mut self.hot) } else { handler.run(&mut self.hot) };
         self.finish_transaction(result)
@@ -114,7 +114,7 @@ where
         contract: Address,
         data: Bytes,
     ) -> Result<ResultAndState<HaltReason>, Self::Error> {
-        self.hot.inner_mut().ctx.set_tx(TxEnv::new_system_tx_with_caller(caller, contract, data));
+        self.hot.parts_mut().ctx.set_tx(TxEnv::new_system_tx_with_caller(caller, contract, data));
         let result = MainnetHandler::<_, Self::Error, EthFrame<EthInterpreter>>::default().run_system_call(&mut self.hot);
         self.finish_transaction(result)
     }
@@ -134,7 +134,7 @@ where
     }
 
     fn components_mut(&mut self) -> (&mut DB, &mut I, &mut P) {
-        let inner = self.hot.inner_mut();
+        let inner = self.hot.parts_mut();
         (&mut inner.ctx.journaled_state.database, &mut inner.inspector, &mut inner.precompiles)
     }
 }

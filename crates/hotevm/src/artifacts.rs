@@ -14,8 +14,10 @@
 //! N3  Code of a store was mapped by the system's loader, and is that of the checked file. Where the loader does not map it (its limits, a
 //!     hardened system), the checked image is used.
 //! N4  Beside the code of a region stands what was known of its profile (`record`): the entry goes on from there.
+//! N5  What was hashed lately is left in the store, too, and hashed again by who starts (`hints`).
 
 pub(crate) mod fingerprint;
+mod hints;
 mod keep;
 pub(crate) mod record;
 #[cfg(test)]
@@ -74,6 +76,8 @@ pub struct Preloaded {
     pub unknown_configuration: u64,
     /// Artifacts whose code could not be mapped.
     pub not_mapped: u64,
+    /// Inputs that the process before had hashed lately, hashed again.
+    pub hashes: u64,
 }
 
 /// A preload that runs in the background.
@@ -320,6 +324,12 @@ impl Tiers {
             *counter += 1;
             if goes_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
+        // Without code there are no tables, and nobody to ask them. Without hints nothing is missing.
+        if let Some(hashes) = self.hashes.get()
+            && let Ok(Some(left)) = writer.store.hints()
+        {
+            preloaded.hashes = hints::take(&left, hashes, goes_on);
+        }
         Ok(preloaded)
     }
 

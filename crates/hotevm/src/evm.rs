@@ -41,6 +41,12 @@ impl<CTX: ContextTr, INSP, I, P> HotEvm<CTX, INSP, I, P> {
 
     /// The EVM inside. Its tables and costs may be changed between transactions: the next one notices.
     pub const fn inner_mut(&mut self) -> &mut Evm<CTX, INSP, I, P, EthFrame<EthInterpreter>> {
+        self.hook.tables_lent();
+        &mut self.inner
+    }
+
+    /// The same for who leaves the instructions as they are (`hook`, J7).
+    pub(crate) const fn parts_mut(&mut self) -> &mut Evm<CTX, INSP, I, P, EthFrame<EthInterpreter>> {
         &mut self.inner
     }
 
@@ -73,7 +79,25 @@ where
 
     #[inline]
     fn all_mut(&mut self) -> (&mut CTX, &mut I, &mut P, &mut FrameStack<Self::Frame>) {
+        self.hook.tables_lent();
         self.inner.all_mut()
+    }
+
+    // Handlers ask for these in each transaction, and instructions are not among them (`hook`, J7).
+
+    #[inline]
+    fn ctx(&mut self) -> &mut CTX {
+        &mut self.inner.ctx
+    }
+
+    #[inline]
+    fn ctx_precompiles(&mut self) -> (&mut CTX, &mut P) {
+        (&mut self.inner.ctx, &mut self.inner.precompiles)
+    }
+
+    #[inline]
+    fn frame_stack(&mut self) -> &mut FrameStack<Self::Frame> {
+        &mut self.inner.frame_stack
     }
 
     #[inline]
@@ -94,11 +118,11 @@ where
         let (context, provider) = (&mut self.inner.ctx, &self.inner.instruction);
         self.hook.run(index, frame, context, provider.instruction_table(), provider.gas_table());
         let action = frame.interpreter.take_next_action();
-        let next = frame.process_next_action::<_, ContextDbError<CTX>>(context, action)?;
-        if next.is_result() {
+        let next = frame.process_next_action::<_, ContextDbError<CTX>>(context, action);
+        if matches!(&next, Ok(next) if next.is_result()) {
             frame.set_finished(true);
         }
-        Ok(next)
+        next
     }
 
     #[inline]
@@ -121,6 +145,7 @@ where
     }
 
     fn all_mut_inspector(&mut self) -> (&mut CTX, &mut I, &mut P, &mut FrameStack<Self::Frame>, &mut INSP) {
+        self.hook.tables_lent();
         self.inner.all_mut_inspector()
     }
 }

@@ -34,6 +34,8 @@ const LIMBS: usize = 11;
 const HASH_LIMBS: usize = 4;
 /// A bit that the slot of a mapping leaves free, in the limb that holds it: set, so that the limbs are not zeros (K5).
 const IS_KEY: u64 = 0x80 << 32;
+/// The half of that limb in which the slot lies; the key ends in the other.
+const SLOT: u64 = 0xffff_ffff << 32;
 /// Odd numbers without pattern (digits of the golden ratio and of square roots), one per limb.
 const MIX: [u64; LIMBS] = [
     0x9e37_79b9_7f4a_7c15,
@@ -105,6 +107,23 @@ impl Input {
         Some(Self::Other(limbs))
     }
 
+    /// The input's bytes with zeros behind, and how many there are.
+    pub(crate) fn bytes(&self) -> ([u8; 8 * LIMBS], u8) {
+        let limbs = match *self {
+            Self::Key([low, middle, high]) => {
+                let slot = high & !IS_KEY & SLOT;
+                let address = [low << 32, low >> 32 | middle << 32, middle >> 32 | high << 32];
+                [0, address[0], address[1], address[2], 0, 0, 0, slot, 0, 0, 0]
+            }
+            Self::Other(limbs) => limbs,
+        };
+        let mut bytes = [0; 8 * LIMBS];
+        bytes.as_chunks_mut().0.iter_mut().zip(limbs).for_each(|(chunk, limb)| *chunk = limb.to_le_bytes());
+        let len = self.len() as u8;
+        bytes.get_mut(len.into()..).unwrap_or_default().fill(0);
+        (bytes, len)
+    }
+
     /// Bytes of the input.
     pub(crate) const fn len(&self) -> usize {
         match self {
@@ -140,6 +159,11 @@ impl<const LIMBS: usize, const WORDS: usize, const ROWS: usize> Table<LIMBS, WOR
         let differing = known.iter().zip(limbs).fold(0, |differing, (one, other)| differing | one ^ other);
         let hash = hash.first_chunk::<HASH_LIMBS>()?;
         (differing == 0).then(|| U256::from_limbs(*hash))
+    }
+
+    /// The inputs of the rows that can be read now; limbs of zeros where there is none (K5).
+    fn inputs(&self) -> impl Iterator<Item = [u64; LIMBS]> {
+        self.0.iter().filter_map(|row| row.0.read()?.first_chunk::<LIMBS>().copied())
     }
 
     fn put(&self, limbs: &[u64; LIMBS], hash: U256) {
@@ -185,6 +209,13 @@ impl Hashes {
             Input::Key(limbs) => self.0.keys.get(limbs),
             Input::Other(limbs) => self.0.others.get(limbs),
         }
+    }
+
+    /// Goes through the inputs whose hashes are known.
+    pub(crate) fn for_each(&self, each: impl FnMut(Input)) {
+        let is_one = |input: &Input| !matches!(input, Input::Key([0, 0, 0])) && input.len() != 0;
+        let inputs = self.0.keys.inputs().map(Input::Key).chain(self.0.others.inputs().map(Input::Other));
+        inputs.filter(is_one).for_each(each);
     }
 
     /// Remembers a hash.

@@ -10,6 +10,9 @@
 //!
 //! J1  Nothing is allocated until the first frame runs, and nothing on a hit.
 //! J2  Code is used for a frame only after its bytes were compared with the frame's.
+//! J7  Fork and costs of the context are looked at in each transaction. Instructions and their costs, 4 KiB, are compared where they may
+//!     have changed: when the EVM lent them out since, or its provider has them at another address. A provider that changes them in place
+//!     through a shared reference is none that hotevm can run.
 
 mod room;
 mod run;
@@ -70,6 +73,8 @@ struct Prepared<CTX: Host> {
     tables: Tables<CTX>,
     /// Opcodes declared custom, and those found changed.
     custom: [u64; 4],
+    /// Where the instructions and their costs lay when last looked at.
+    places: [usize; 2],
     /// `Tiers::changes` as it was when the cache was last swept.
     changes: u64,
     /// The number under which this EVM heats codes, another for each block.
@@ -85,8 +90,10 @@ pub(crate) struct Hook<CTX: Host> {
     runtime: Runtime,
     instructions: Instructions,
     prepared: Option<Prepared<CTX>>,
-    /// Whether the EVM's tables were looked at since the transaction started.
+    /// Whether the EVM was looked at since the transaction started.
     is_checked: bool,
+    /// Whether the tables may be others than those looked at last (J7).
+    is_lent: bool,
     activations: Activations,
     pub(crate) deltas: Deltas,
 }
@@ -98,6 +105,7 @@ impl<CTX: Host> Hook<CTX> {
             instructions,
             prepared: None,
             is_checked: false,
+            is_lent: true,
             activations: Activations::empty(),
             deltas: Deltas::empty(),
         }
@@ -124,6 +132,12 @@ impl<CTX: Host> Hook<CTX> {
         self.is_checked = false;
     }
 
+    /// Notes that somebody may change the tables (J7).
+    #[inline]
+    pub(crate) const fn tables_lent(&mut self) {
+        self.is_lent = true;
+    }
+
     /// Notes that a frame with this index starts.
     pub(crate) fn frame_started(&mut self, index: usize) {
         self.activations.start(index);
@@ -144,6 +158,7 @@ impl<CTX: ContextTr> Hook<CTX> {
         let (spec, gas_params) = (context.cfg().spec().into(), context.cfg().gas_params());
         let block = context.block().number();
         let mut custom = self.instructions.words();
+        let places = [std::ptr::from_ref(table).addr(), std::ptr::from_ref(gas_table).addr()];
         let off = if !self.runtime.tiers.compiler.can_run() {
             Some(Interpreted::Unavailable)
         } else {
@@ -156,14 +171,16 @@ impl<CTX: ContextTr> Hook<CTX> {
             }
             prepared.sweep(self.runtime.tiers.changes.load(Ordering::Acquire));
             custom = prepared.custom;
-            if note_changes(&prepared.room.snapshot, table, &mut custom) {
+            let is_known = !std::mem::take(&mut self.is_lent) && prepared.places == places;
+            if !is_known && note_changes(&prepared.room.snapshot, table, &mut custom) {
                 // Copies of the table are made anew, even where the opcode was custom before.
                 prepared.room.snapshot = *addresses(table);
                 prepared.tables = Tables::none();
             }
+            prepared.places = places;
             let settings = &prepared.configuration.settings;
             let same = settings.spec == spec
-                && settings.gas_table == *gas_table
+                && (is_known || settings.gas_table == *gas_table)
                 && (std::ptr::eq(settings.gas_params.table(), gas_params.table()) || settings.gas_params == *gas_params)
                 && custom == prepared.custom;
             if same {
@@ -180,6 +197,7 @@ impl<CTX: ContextTr> Hook<CTX> {
             room: Room::take(addresses(table)),
             tables: Tables::none(),
             custom,
+            places,
             changes: self.runtime.tiers.changes.load(Ordering::Acquire),
             visit: self.runtime.tiers.visit(),
             block,

@@ -29,6 +29,7 @@
 //!   queue meanwhile.
 //! - *Use*: from time to time and at shutdown the writer tells which artifacts ran, by [`ArtifactStore::used`], so that collection spares
 //!   them.
+//! - *Hints*: what was hashed lately is left by the writer at the same times ([`ArtifactStore::keep_hints`]), and read behind a preload.
 //! - *Prepare* (by hand, for one code or a batch): [`ArtifactStore::list`], then [`ArtifactStore::load`] of what fits, else compile and store.
 //! - *Delete and clear* take files away; what is mapped stays mapped until its entry lets go.
 
@@ -48,6 +49,9 @@ pub use text::manifest_text;
 use hotevm_abi::{Acceptance, ArtifactKey};
 use hotevm_code::SharedObject;
 use std::{fmt::Debug, ops::ControlFlow};
+
+/// The most bytes that hints may have.
+pub const HINTS_LEN_MAX: usize = 8 << 20;
 
 /// An artifact that a store says it has; nothing of it has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,11 +116,29 @@ pub trait ArtifactStore: Debug + Send + Sync {
     /// When it could not be taken away.
     fn delete(&self, key: &ArtifactKey) -> Result<bool, StoreError>;
 
-    /// Takes every artifact away; tells how many there were.
+    /// Takes every artifact away, and the hints; tells how many artifacts there were.
     ///
     /// # Errors
     /// When one could not be taken away.
     fn clear(&self) -> Result<usize, StoreError>;
+
+    /// What a process left here for the next one: bytes of its own form, that save work, and that nothing depends on. None where nothing
+    /// was left, or the store does not keep such bytes.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn hints(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+
+    /// Leaves hints, in place of those before. At most [`HINTS_LEN_MAX`] bytes; what is longer need not be kept.
+    ///
+    /// # Errors
+    /// When they could not be written; those before are still there.
+    fn keep_hints(&self, hints: &[u8]) -> Result<(), StoreError> {
+        let _ = hints;
+        Ok(())
+    }
 
     /// What happened since the store was opened by this process.
     fn counts(&self) -> StoreCounts;

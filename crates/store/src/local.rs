@@ -9,8 +9,8 @@
 //!     (`write`). Whoever comes second finds the name taken and is told that the artifact is there.
 //! D3  A writer holds a lock on its temporary file. Temporary files without one were left by writers that died, and go.
 //! D4  A file is read whole before anything in it is looked at; nothing is ever mapped from the folder.
-//! D5  Only files whose names look like artifacts are touched: what else lies in the folder stays.
-//! D6  The files take at most the budget once a store has returned, other processes' writes since the last look aside; the least
+//! D5  Only files whose names look like artifacts are touched, and that of the hints: what else lies in the folder stays.
+//! D6  The artifacts take at most the budget once a store has returned, other processes' writes since the last look aside; the least
 //!     recently used go first. Of what was refused, a bounded number of files is kept.
 
 mod collect;
@@ -19,13 +19,13 @@ mod name;
 mod write;
 
 use crate::{
-    ArtifactStore, Listed, StoreError, Stored,
+    ArtifactStore, HINTS_LEN_MAX, Listed, StoreError, Stored,
     counts::{Count, Counters, StoreCounts},
     sync::{AtomicU64, Ordering},
 };
 use folder::Folder;
 use hotevm_abi::{Acceptance, ArtifactKey, Refusal};
-use hotevm_code::{KEY_WITHIN_BYTES, SharedObject, claimed_key};
+use hotevm_code::{KEY_WITHIN_BYTES, SHARED_OBJECT_LEN_MAX, SharedObject, claimed_key};
 use std::{ops::ControlFlow, path::PathBuf};
 
 /// The folder of a store that was not told another.
@@ -100,7 +100,7 @@ impl LocalStore {
 
     /// Reads an artifact and checks it against its name and against what the caller accepts; what is refused is moved aside (A2).
     fn read(&self, name: &str, wanted: Option<&ArtifactKey>, acceptance: Option<&Acceptance>) -> Result<Read, StoreError> {
-        let Some(bytes) = self.folder.read(name)? else { return Ok(None) };
+        let Some(bytes) = self.folder.read(name, SHARED_OBJECT_LEN_MAX)? else { return Ok(None) };
         let checked = check(bytes, name, wanted, acceptance);
         if let Err(refusal) = checked {
             self.counters.refuse(refusal);
@@ -207,8 +207,21 @@ impl ArtifactStore for LocalStore {
                 removed += 1;
             }
         }
+        self.counted(self.folder.remove(name::HINTS))?;
         self.counted(self.folder.clear_refused())?;
         Ok(removed)
+    }
+
+    fn hints(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let hints = self.counted(self.folder.read(name::HINTS, HINTS_LEN_MAX))?;
+        Ok(hints.filter(|hints| hints.len() <= HINTS_LEN_MAX))
+    }
+
+    fn keep_hints(&self, hints: &[u8]) -> Result<(), StoreError> {
+        if hints.len() > HINTS_LEN_MAX {
+            return Ok(());
+        }
+        self.counted(self.publish(name::HINTS, hints, write::replace)).map(|_| ())
     }
 
     fn counts(&self) -> StoreCounts {

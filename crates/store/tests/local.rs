@@ -7,7 +7,7 @@
 mod made;
 
 use hotevm_abi::Refusal;
-use hotevm_store::{ArtifactStore, Count, LocalConfig, LocalStore, StoreError, Stored};
+use hotevm_store::{ArtifactStore, Count, HINTS_LEN_MAX, LocalConfig, LocalStore, StoreError, Stored};
 use made::{Folder, acceptance, artifact, file, names, object};
 use std::{
     fs::{self, File, FileTimes, Permissions},
@@ -202,6 +202,27 @@ fn a_folder_that_vanishes_fails_and_one_that_comes_back_works() {
     fs::rename(folder.0.join("away"), folder.0.join("store")).unwrap();
     assert_eq!(store.store(&object(1, 10)).unwrap(), Stored::New);
     assert!(store.load(&artifact(0, 10).key, None).unwrap().is_some());
+}
+
+#[test]
+fn hints_are_replaced_bounded_and_cleared_and_are_no_artifact() {
+    let folder = Folder::new("hints");
+    let store = folder.store();
+    assert_eq!(store.hints().unwrap(), None);
+    for hints in [&b"some"[..], b"", b"others, longer"] {
+        store.keep_hints(hints).unwrap();
+        assert_eq!(folder.store().hints().unwrap().as_deref(), Some(hints));
+    }
+    store.keep_hints(&vec![0; HINTS_LEN_MAX + 1]).unwrap();
+    assert_eq!(store.hints().unwrap().as_deref(), Some(&b"others, longer"[..]));
+    assert_eq!((names(&folder.0), store.list().unwrap().len(), store.collect(0).unwrap()), (vec!["hints".to_owned()], 0, 0));
+    // Whoever made it, a file that is longer is not hints.
+    fs::write(folder.0.join("hints"), vec![0; HINTS_LEN_MAX + 1]).unwrap();
+    assert_eq!(store.hints().unwrap(), None);
+    mode(&folder.0.join("hints"), 0o666);
+    assert!(matches!(store.hints(), Err(StoreError::Untrusted { .. })));
+    assert_eq!(store.clear().unwrap(), 0);
+    assert_eq!(names(&folder.0), Vec::<String>::new());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the writer does: keeps new code, looks for codes by hand, tells the store what is in use.
+//! What the writer does: keeps new code, looks for codes by hand, tells the store what is in use, leaves hints.
 //!
 //! in   jobs of the writer's queue
 //! out  calls of the store, and code of artifacts in entries
@@ -8,6 +8,7 @@
 use super::{
     Taken,
     fingerprint::acceptance,
+    hints,
     record::Record,
     writer::{Job, Next, Wanted, Writer, WriterCount},
 };
@@ -61,9 +62,15 @@ impl Tiers {
                     let failed = if done.unwrap_or(false) { None } else { self.failed(writer, job) };
                     writer.job_ended(failed);
                 }
-                Next::Upkeep => self.tell_uses(writer, None),
+                Next::Upkeep => {
+                    self.tell_uses(writer, None);
+                    self.leave_hints(writer);
+                }
                 Next::End(by) => {
                     self.tell_uses(writer, Some(by));
+                    if Instant::now() < by {
+                        self.leave_hints(writer);
+                    }
                     if writer.thread_ends() {
                         break;
                     }
@@ -142,6 +149,16 @@ impl Tiers {
             }
         }
         true
+    }
+
+    /// Leaves for the next process what this one hashed lately.
+    fn leave_hints(&self, writer: &Writer) {
+        let Some(hashes) = self.hashes.get() else { return };
+        let left = hints::encode(hashes);
+        let kept = catch_unwind(AssertUnwindSafe(|| writer.store.keep_hints(&left)));
+        if !matches!(kept, Ok(Ok(()))) {
+            writer.count(WriterCount::Failed);
+        }
     }
 
     /// Tells the store which of its artifacts ran since it was told last.

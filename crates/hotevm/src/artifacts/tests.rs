@@ -8,6 +8,7 @@ mod shelf;
 use super::{Preloaded, Record, Taken, region_digest};
 use crate::{
     Config, Instructions, Preset, Rejection, Runtime, Tuning,
+    hashes::Input,
     sync::{Arc, Ordering, spawn_named},
     tiers::{
         Tiers,
@@ -20,7 +21,7 @@ use hotevm_code::SharedObject;
 use hotevm_store::ArtifactStore;
 use revm::{
     bytecode::Bytecode,
-    primitives::{Bytes, hardfork::SpecId, keccak256},
+    primitives::{Bytes, U256, hardfork::SpecId, keccak256},
 };
 use shelf::Shelf;
 use std::time::Duration;
@@ -405,6 +406,28 @@ fn p6_the_store_is_told_of_whole_contracts_that_ran() {
     let mut expected = [1, 2].map(|number| keccak256(code(number)));
     expected.sort_unstable();
     assert_eq!(used, expected);
+}
+
+#[test]
+fn n5_what_was_hashed_is_known_in_the_next_process() {
+    let shelf = Shelf::default();
+    let input = Input::new(b"a short input").expect("of a length that is remembered");
+    let first = Bench::new(&shelf, |_| {});
+    assert!(first.runtime.tiers.hashes.get().is_none(), "there is no code that asks");
+    first.compile(1, &[0], Tier::Native1);
+    first.settle();
+    first.runtime.tiers.hashes.get().expect("tables").put(&input, U256::ONE);
+    // A store that fails costs the hints, and a preload without them is one.
+    shelf.fail(u32::MAX);
+    assert!(first.runtime.shutdown(LONG) && first.count("failed") > 0);
+    shelf.fail(0);
+    assert_eq!(Bench::new(&shelf, |_| {}).preload(), Preloaded { taken: 1, ..Preloaded::default() });
+    first.runtime.enable();
+    assert!(first.runtime.shutdown(LONG));
+    let second = Bench::new(&shelf, |_| {});
+    assert_eq!(second.preload(), Preloaded { taken: 1, hashes: 1, ..Preloaded::default() });
+    let known = second.runtime.tiers.hashes.get().expect("tables").get(&input);
+    assert_eq!(known, Some(keccak256(b"a short input").into()));
 }
 
 #[test]

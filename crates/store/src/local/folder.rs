@@ -10,7 +10,6 @@
 use super::name::{self, TEMPORARY};
 use crate::StoreError;
 use hotevm_abi::Refusal;
-use hotevm_code::SHARED_OBJECT_LEN_MAX;
 use rustix::{fs::OFlags, process::geteuid};
 use std::{
     fs::{self, DirBuilder, File, FileTimes, Metadata, OpenOptions},
@@ -149,10 +148,10 @@ impl Folder {
         Ok(Some((file, metadata.len())))
     }
 
-    /// A whole file, cut off behind the longest length that an artifact can have; none if it is not there.
-    pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    /// A whole file, or one byte more than `len_max` of it; none if it is not there.
+    pub(super) fn read(&self, name: &str, len_max: usize) -> Result<Option<Vec<u8>>, StoreError> {
         let Some((file, len)) = self.open_file(name)? else { return Ok(None) };
-        let len_max = SHARED_OBJECT_LEN_MAX as u64 + 1;
+        let len_max = len_max as u64 + 1;
         let mut bytes = Vec::with_capacity(usize::try_from(len.min(len_max)).unwrap_or_default());
         file.take(len_max).read_to_end(&mut bytes).map_err(at(&self.file(name)))?;
         Ok(Some(bytes))

@@ -16,6 +16,9 @@ const EXTENSION: &str = ".so";
 /// How temporary files begin; no artifact does.
 pub(super) const TEMPORARY: &str = ".new-";
 
+/// The file of the hints.
+pub(super) const HINTS: &str = "hints";
+
 /// The file of a key.
 pub(super) fn of_key(key: &ArtifactKey) -> String {
     let digest = hex::encode(key.digest());

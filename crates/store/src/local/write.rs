@@ -1,10 +1,10 @@
 //! Writing: whole or not at all, also when the process dies in the middle.
 //!
-//! in   an artifact
-//! out  its file, synced; or an error, and nothing has changed
+//! in   an artifact, or hints
+//! out  the file, synced; or an error, and nothing has changed
 //!
-//! W1  Locked temporary file → bytes → sync → rename that replaces nothing → sync of the folder. Until the rename, nobody reads the file;
-//!     from the rename on, it is whole.
+//! W1  Locked temporary file → bytes → sync → rename, which replaces nothing but hints → sync of the folder. Until the rename, nobody reads
+//!     the file; from the rename on, it is whole.
 //! W2  A temporary file counts only once it is locked and still there: between making and locking it, another process may take it for
 //!     the file of a dead writer (D3).
 
@@ -48,19 +48,24 @@ impl LocalStore {
         if let Some(Ok(_)) = self.read(&name, Some(key), None)? {
             return Ok(Stored::Present);
         }
-        let stored = self.publish(&name, object.bytes())?;
+        let stored = self.publish(&name, object.bytes(), rename_new)?;
         if stored == Stored::New && self.known_bytes.fetch_add(len, Ordering::Relaxed) + len > self.budget_bytes {
             self.collect_to(self.budget_bytes)?;
         }
         Ok(stored)
     }
 
-    /// W1.
-    fn publish(&self, name: &str, bytes: &[u8]) -> Result<Stored, StoreError> {
+    /// W1, with `rename` as the rename.
+    pub(super) fn publish(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        rename: fn(&Path, &Path) -> io::Result<Stored>,
+    ) -> Result<Stored, StoreError> {
         let (temporary, mut file) = self.temporary()?;
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         let target = self.folder.file(name);
-        let stored = written.and_then(|()| rename_new(&temporary, &target));
+        let stored = written.and_then(|()| rename(&temporary, &target));
         if !matches!(stored, Ok(Stored::New)) {
             // Best effort: without its lock it is swept later.
             let _removed = fs::remove_file(&temporary);
@@ -88,6 +93,11 @@ impl LocalStore {
             }
         }
     }
+}
+
+/// Gives a file its name, whoever had it.
+pub(super) fn replace(from: &Path, to: &Path) -> io::Result<Stored> {
+    fs::rename(from, to).map(|()| Stored::New)
 }
 
 /// Gives a file its name, unless the name is taken.

@@ -16,6 +16,7 @@ const LONG: Duration = Duration::from_secs(60);
 struct State {
     objects: BTreeMap<Vec<u8>, SharedObject>,
     used: Vec<ArtifactKey>,
+    hints: Option<Vec<u8>>,
     /// Calls that fail from now on.
     failing: u32,
     panics: bool,
@@ -139,6 +140,14 @@ impl ArtifactStore for Shelf {
 
     fn clear(&self) -> Result<usize, StoreError> {
         self.call(|state| std::mem::take(&mut state.objects).len())
+    }
+
+    fn hints(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.call(|state| state.hints.clone())
+    }
+
+    fn keep_hints(&self, hints: &[u8]) -> Result<(), StoreError> {
+        self.call(|state| state.hints = Some(hints.to_vec()))
     }
 
     fn counts(&self) -> StoreCounts {
