@@ -114,6 +114,17 @@ const LINE_BYTES: usize = 64;
 /// Linux: put the range on huge pages now (since 6.1).
 const MADV_COLLAPSE: i32 = 25;
 
+/// Has the processor fetch a line into the second cache of the core: text is read from there, and would push data out of the first.
+fn prefetch_line(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: prefetching is a hint, which neither faults nor changes what a program can see; SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
 /// The system's page size in bytes.
 pub(crate) fn page_len() -> usize {
     // SAFETY: `sysconf` takes a number and touches no memory of ours.
@@ -160,14 +171,10 @@ impl Pages {
 
     /// Has the processor fetch some of the bytes into its caches.
     pub(crate) fn prefetch(&self, range: Range<usize>) {
-        for line in self.bytes().get(range).unwrap_or_default().chunks(LINE_BYTES) {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: prefetching is a hint, which neither faults nor changes what a program can see; SSE is part of x86-64.
-            unsafe {
-                std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(line.as_ptr().cast());
-            }
-            #[cfg(not(target_arch = "x86_64"))]
-            let _ = line;
+        let (lines, rest) = self.bytes().get(range).unwrap_or_default().as_chunks::<LINE_BYTES>();
+        lines.iter().for_each(|line| prefetch_line(line.as_ptr()));
+        if !rest.is_empty() {
+            prefetch_line(rest.as_ptr());
         }
     }
 

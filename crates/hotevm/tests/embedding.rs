@@ -109,6 +109,9 @@ type Inner<I> =
 
 type HotEvmOf = HotEvm<Context, NoOpInspector, EthInstructions<EthInterpreter, Context>, PrecompilesMap>;
 
+/// Gives an EVM another ADD.
+type Replace = fn(&mut HotEvmOf, Instruction<EthInterpreter, Context>);
+
 fn runtime() -> Runtime {
     Runtime::new(Config::preset(Preset::Test)).expect("a runtime for this machine")
 }
@@ -295,7 +298,7 @@ fn a_replaced_opcode_is_neither_inlined_nor_folded() {
 #[test]
 fn opcodes_replaced_later_are_noticed_without_a_declaration() {
     // Every way to the instructions of an EVM (J7).
-    let ways: [fn(&mut HotEvmOf, Instruction<EthInterpreter, Context>); 4] = [
+    let ways: [Replace; 4] = [
         |hot, new| hot.inner_mut().instruction.insert_instruction(op::ADD, new, 3),
         |hot, new| hot.all_mut().1.insert_instruction(op::ADD, new, 3),
         |hot, new| hot.ctx_instructions().1.insert_instruction(op::ADD, new, 3),
