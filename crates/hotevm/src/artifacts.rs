@@ -29,7 +29,7 @@ use crate::{
     code::Parts,
     compiler::{Compiler, Kept, Linked, Rejection, Request, dump_files},
     configuration::Settings,
-    sync::{JoinHandle, spawn_named},
+    sync::{JoinHandle, Ordering, spawn_named},
     tiers::{self, Tiers},
 };
 use fingerprint::{Maker, acceptance, tier_in, tier_of};
@@ -224,7 +224,8 @@ impl Runtime {
         self.tiers.take_artifact(object)
     }
 
-    /// Takes every artifact of the configured store that this process can run, in the calling thread.
+    /// Takes every artifact of the configured store that this process can run, in the calling thread; then hashes what the process before
+    /// had hashed lately, so that contracts need not.
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -325,10 +326,11 @@ impl Tiers {
             if goes_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         // Without code there are no tables, and nobody to ask them. Without hints nothing is missing.
-        if let Some(hashes) = self.hashes.get()
-            && let Ok(Some(left)) = writer.store.hints()
+        if let Some(hashes) = self.hashes.get().filter(|_| goes_on())
+            && let Ok(left) = writer.store.hints()
         {
-            preloaded.hashes = hints::take(&left, hashes, goes_on);
+            preloaded.hashes = hints::take(&left.unwrap_or_default(), hashes, goes_on);
+            self.hints_taken.store(goes_on(), Ordering::Release);
         }
         Ok(preloaded)
     }

@@ -19,6 +19,11 @@ use revm::{
 /// A revm EVM whose frames run natively where their code is compiled.
 ///
 /// It implements [`EvmTr`] and [`InspectorEvmTr`], so that revm's handlers, and those of other chains, run it unchanged.
+///
+/// Instructions and their costs are compared with those of before whenever somebody could have changed them: through [`HotEvm::inner_mut`] or the
+/// traits' methods that lend them. So an [`InstructionProvider`] must not change its tables in place through a shared reference; having others at
+/// another address is noticed. A wrapper that implements [`EvmTr`] by this one should hand on `ctx`, `ctx_precompiles` and `frame_stack`, too:
+/// with their default each transaction lends the instructions, which is as right and slower.
 pub struct HotEvm<CTX: ContextTr, INSP, I, P> {
     inner: Evm<CTX, INSP, I, P, EthFrame<EthInterpreter>>,
     hook: Hook<CTX>,

@@ -24,6 +24,8 @@ const OTHER_ROWS: usize = if cfg!(feature = "loom") { 1 } else { 16_384 };
 /// Bytes of the longest input. In five mainnet blocks (6196166 9069000 11114732 12522062 15752489, counted) 3,829 of 4,997 inputs had two
 /// words, 678 one, 143 had 85 bytes, from which an address follows (EIP-1014), 123 had 40, two addresses.
 pub(crate) const INPUT_BYTES_MAX: u64 = 87;
+/// The most that one byte of length and the bytes of each input in full tables take.
+pub(crate) const INPUTS_BYTES_MAX: usize = KEY_ROWS * (1 + PAIR_BYTES) + OTHER_ROWS * (1 + INPUT_BYTES_MAX as usize);
 /// Bytes of two words.
 const PAIR_BYTES: usize = 64;
 /// Limbs of a mapping's key and slot.
@@ -242,6 +244,27 @@ mod tests {
         bytes[24..32].copy_from_slice(&account.to_be_bytes());
         bytes[60..].copy_from_slice(&slot.to_be_bytes());
         bytes
+    }
+
+    #[test]
+    fn an_input_gives_back_its_bytes() {
+        let pattern = |len: usize| (0..len).map(|byte| 0x91 ^ byte as u8).collect::<Vec<u8>>();
+        let mut inputs: Vec<Vec<u8>> = (1..=INPUT_BYTES_MAX as usize).map(pattern).collect();
+        for (address, slot) in [(0, 0), (0, 1), (0xf1, 0), (0x0f, 0x7fff_ffff), (0xa5, 0x0102_0304), (0xa5, 0x8000_0000)] {
+            let mut bytes = key(0, slot);
+            bytes[12..32]
+                .copy_from_slice(&std::array::from_fn::<u8, 20, _>(|byte| if address == 0 { 0 } else { address ^ byte as u8 }));
+            inputs.push(bytes.to_vec());
+        }
+        let mut keys = 0;
+        for bytes in inputs {
+            let input = input(&bytes);
+            keys += usize::from(matches!(input, Input::Key(_)));
+            let (padded, len) = input.bytes();
+            assert_eq!((&padded[..bytes.len()], usize::from(len)), (bytes.as_slice(), bytes.len()));
+            assert!(padded[bytes.len()..].iter().all(|byte| *byte == 0), "{bytes:?}");
+        }
+        assert_eq!(keys, 5);
     }
 
     /// Puts an input, and sees that it is known, and that none is which differs from it in a bit.

@@ -10,8 +10,8 @@
 //!
 //! J1  Nothing is allocated until the first frame runs, and nothing on a hit.
 //! J2  Code is used for a frame only after its bytes were compared with the frame's.
-//! J7  Fork and costs of the context are looked at in each transaction. Instructions and their costs, 4 KiB, are compared where they may
-//!     have changed: when the EVM lent them out since, or its provider has them at another address. A provider that changes them in place
+//! J7  Fork and costs of the context are looked at in each transaction. Instructions and their costs, 2.5 KiB, are compared where they
+//!     may have changed: when the EVM lent them out since, or its provider has them at another address. A provider that changes them in place
 //!     through a shared reference is none that hotevm can run.
 
 mod room;

@@ -86,6 +86,8 @@ pub(crate) struct Tiers {
     visits: AtomicU64,
     /// Hashes computed lately by any EVM; made before the first code is published, so that no frame waits for them.
     pub(crate) hashes: OnceLock<Hashes>,
+    /// Whether what the store has of hints is in these tables. Written by a preload and by the writer, who reads it (acquire and release).
+    pub(crate) hints_taken: AtomicBool,
     queue: Queue,
     budget: Mutex<Budget>,
     /// What keeps code in the store, where one is set.
@@ -145,6 +147,7 @@ impl Tiers {
             seen: Seen::new(config.tuning.seen_len),
             visits: AtomicU64::new(0),
             hashes: OnceLock::new(),
+            hints_taken: AtomicBool::new(false),
             queue: Queue::default(),
             budget: Mutex::new(Budget::new(config.tuning.compile_cpu_share)),
             is_enabled: AtomicBool::new(false),

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A1  What is loaded was checked: digest, manifest, one spelling (crate `code`), the name it stands under, and what the caller accepts.
-//! A2  Everything that is refused is counted under its own reason, and moved to where no store looks again.
+//! A2  Every artifact that is refused is counted under its own reason, and moved to where no store looks again.
 //! A3  A file appears under its name whole or not at all, whenever the process or the machine stops.
 //! A4  A store may be slow, full, read-only or gone. Its methods block and fail; they are called from background threads alone.
 //! A5  The digest finds damage. Whether whoever wrote an artifact may be trusted is a question of who can write to the store (`local`,
@@ -134,7 +134,7 @@ pub trait ArtifactStore: Debug + Send + Sync {
     /// Leaves hints, in place of those before. At most [`HINTS_LEN_MAX`] bytes; what is longer need not be kept.
     ///
     /// # Errors
-    /// When they could not be written; those before are still there.
+    /// When they could not be written; those before, or these, are there.
     fn keep_hints(&self, hints: &[u8]) -> Result<(), StoreError> {
         let _ = hints;
         Ok(())

@@ -1,4 +1,4 @@
-//! The local store: one file per artifact in one folder.
+//! The local store: one file per artifact in one folder, and one of hints.
 //!
 //! in   a folder, a budget
 //! out  an [`ArtifactStore`] that several processes may use at once
@@ -31,7 +31,7 @@ use std::{ops::ControlFlow, path::PathBuf};
 /// The folder of a store that was not told another.
 pub const DEFAULT_DIRECTORY: &str = "artifacts";
 
-/// Bytes that a store may take unless told otherwise.
+/// Bytes that the artifacts of a store may take unless told otherwise.
 pub const DEFAULT_BUDGET_BYTES: u64 = 4 << 30;
 
 /// Settings of a [`LocalStore`].
@@ -207,8 +207,8 @@ impl ArtifactStore for LocalStore {
                 removed += 1;
             }
         }
-        self.counted(self.folder.remove(name::HINTS))?;
         self.counted(self.folder.clear_refused())?;
+        self.counted(self.folder.remove(name::HINTS))?;
         Ok(removed)
     }
 
@@ -221,7 +221,7 @@ impl ArtifactStore for LocalStore {
         if hints.len() > HINTS_LEN_MAX {
             return Ok(());
         }
-        self.counted(self.publish(name::HINTS, hints, write::replace)).map(|_| ())
+        self.counted(self.publish(name::HINTS, hints, write::HINTS)).map(|_| ())
     }
 
     fn counts(&self) -> StoreCounts {

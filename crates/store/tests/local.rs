@@ -111,13 +111,15 @@ fn folders_that_others_may_write_to_are_refused() {
     mode(&folder.0, 0o707);
     assert!(matches!(open(false), Err(StoreError::Untrusted { .. })), "anybody may replace the folder");
     assert!(matches!(store.load(&artifact(0, 10).key, None), Err(StoreError::Untrusted { .. })), "asked anew");
+    assert!(matches!(store.keep_hints(b"some"), Err(StoreError::Untrusted { .. })), "asked anew");
     mode(&folder.0, 0o1707);
+    store.keep_hints(b"some").unwrap();
     assert!(store.load(&artifact(0, 10).key, None).unwrap().is_some());
     mode(&folder.0, 0o700);
     let path = file(store.directory(), &artifact(0, 10).key);
     mode(&path, 0o666);
     assert!(matches!(store.load(&artifact(0, 10).key, None), Err(StoreError::Untrusted { .. })));
-    assert_eq!(store.counts().count(Count::Failed), 2);
+    assert_eq!(store.counts().count(Count::Failed), 3);
 }
 
 #[test]
@@ -198,7 +200,8 @@ fn a_folder_that_vanishes_fails_and_one_that_comes_back_works() {
     assert!(matches!(store.load(&artifact(0, 10).key, None), Err(StoreError::Files { .. })));
     assert!(store.list().is_err() && store.clear().is_err());
     assert!(store.load_all(None, &mut |_| ControlFlow::Continue(())).is_err());
-    assert_eq!(store.counts().count(Count::Failed), 5);
+    assert!(store.hints().is_err() && store.keep_hints(b"some").is_err());
+    assert_eq!(store.counts().count(Count::Failed), 7);
     fs::rename(folder.0.join("away"), folder.0.join("store")).unwrap();
     assert_eq!(store.store(&object(1, 10)).unwrap(), Stored::New);
     assert!(store.load(&artifact(0, 10).key, None).unwrap().is_some());
@@ -215,11 +218,15 @@ fn hints_are_replaced_bounded_and_cleared_and_are_no_artifact() {
     }
     store.keep_hints(&vec![0; HINTS_LEN_MAX + 1]).unwrap();
     assert_eq!(store.hints().unwrap().as_deref(), Some(&b"others, longer"[..]));
-    assert_eq!((names(&folder.0), store.list().unwrap().len(), store.collect(0).unwrap()), (vec!["hints".to_owned()], 0, 0));
+    assert_eq!(
+        (names(&folder.0), store.list().unwrap().len(), store.collect(0).unwrap()),
+        (vec![".hotevm-hints".to_owned()], 0, 0)
+    );
+    assert_eq!(fs::metadata(folder.0.join(".hotevm-hints")).unwrap().permissions().mode() & 0o777, 0o600);
     // Whoever made it, a file that is longer is not hints.
-    fs::write(folder.0.join("hints"), vec![0; HINTS_LEN_MAX + 1]).unwrap();
+    fs::write(folder.0.join(".hotevm-hints"), vec![0; HINTS_LEN_MAX + 1]).unwrap();
     assert_eq!(store.hints().unwrap(), None);
-    mode(&folder.0.join("hints"), 0o666);
+    mode(&folder.0.join(".hotevm-hints"), 0o666);
     assert!(matches!(store.hints(), Err(StoreError::Untrusted { .. })));
     assert_eq!(store.clear().unwrap(), 0);
     assert_eq!(names(&folder.0), Vec::<String>::new());

@@ -192,7 +192,8 @@ fn code_is_built_once_and_runs_in_another_process() {
     assert_eq!((status, list["artifacts"].as_array().unwrap().len() as u64), (0, codes));
     let (status, output, checked) = reported("verify.json", &["aot", "verify", "--store", directory]);
     assert_eq!((status, checked["usable"].as_u64()), (0, Some(codes)), "{output}");
-    let damaged = fs::read_dir(&store).unwrap().next().unwrap().unwrap().path();
+    let mut files = fs::read_dir(&store).unwrap().map(|file| file.unwrap().path());
+    let damaged = files.find(|path| path.extension().is_some_and(|extension| extension == "so")).unwrap();
     fs::write(&damaged, b"").unwrap();
     let (status, output, checked) = reported("verify-again.json", &["aot", "verify", "--store", directory]);
     assert_eq!(

@@ -62,15 +62,9 @@ impl Tiers {
                     let failed = if done.unwrap_or(false) { None } else { self.failed(writer, job) };
                     writer.job_ended(failed);
                 }
-                Next::Upkeep => {
-                    self.tell_uses(writer, None);
-                    self.leave_hints(writer);
-                }
+                Next::Upkeep => self.tell(writer, None),
                 Next::End(by) => {
-                    self.tell_uses(writer, Some(by));
-                    if Instant::now() < by {
-                        self.leave_hints(writer);
-                    }
+                    self.tell(writer, Some(by));
                     if writer.thread_ends() {
                         break;
                     }
@@ -151,18 +145,31 @@ impl Tiers {
         true
     }
 
-    /// Leaves for the next process what this one hashed lately.
-    fn leave_hints(&self, writer: &Writer) {
-        let Some(hashes) = self.hashes.get() else { return };
-        let left = hints::encode(hashes);
-        let kept = catch_unwind(AssertUnwindSafe(|| writer.store.keep_hints(&left)));
-        if !matches!(kept, Ok(Ok(()))) {
+    /// Tells the store what it cannot know, until it fails (P4) or the time is over.
+    fn tell(&self, writer: &Writer, by: Option<Instant>) {
+        let told = self.tell_uses(writer, by) && (by.is_some_and(|by| Instant::now() >= by) || self.leave_hints(writer));
+        if !told {
             writer.count(WriterCount::Failed);
         }
     }
 
-    /// Tells the store which of its artifacts ran since it was told last.
-    fn tell_uses(&self, writer: &Writer, by: Option<Instant>) {
+    /// Leaves for the next process what this one hashed lately; false if the store failed.
+    fn leave_hints(&self, writer: &Writer) -> bool {
+        let Some(left) = self.hashes.get().and_then(hints::encode) else { return true };
+        let keep = || {
+            // Whoever did not come to take what was left knows less.
+            let is_better = self.hints_taken.load(Ordering::Acquire) || writer.store.hints()?.is_none();
+            if is_better {
+                writer.store.keep_hints(&left)?;
+                self.hints_taken.store(true, Ordering::Release);
+            }
+            Ok::<_, StoreError>(())
+        };
+        matches!(catch_unwind(AssertUnwindSafe(keep)), Ok(Ok(())))
+    }
+
+    /// Tells the store which of its artifacts ran since it was told last; false if it failed.
+    fn tell_uses(&self, writer: &Writer, by: Option<Instant>) -> bool {
         for entry in self.all_entries() {
             if by.is_some_and(|by| Instant::now() >= by) {
                 break;
@@ -175,10 +182,10 @@ impl Tiers {
             drop(ledger);
             let told = catch_unwind(AssertUnwindSafe(|| writer.store.used(&key)));
             if !matches!(told, Ok(Ok(()))) {
-                writer.count(WriterCount::Failed);
-                break;
+                return false;
             }
         }
+        true
     }
 }
 

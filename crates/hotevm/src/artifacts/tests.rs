@@ -408,26 +408,74 @@ fn p6_the_store_is_told_of_whole_contracts_that_ran() {
     assert_eq!(used, expected);
 }
 
+/// The input of which the next process is to know the hash, put in the tables with another.
+fn hash_in(bench: &Bench, bytes: &[u8]) {
+    let input = Input::new(bytes).expect("of a length that is remembered");
+    bench.runtime.tiers.hashes.get().expect("tables").put(&input, U256::ONE);
+}
+
 #[test]
 fn n5_what_was_hashed_is_known_in_the_next_process() {
     let shelf = Shelf::default();
-    let input = Input::new(b"a short input").expect("of a length that is remembered");
     let first = Bench::new(&shelf, |_| {});
     assert!(first.runtime.tiers.hashes.get().is_none(), "there is no code that asks");
     first.compile(1, &[0], Tier::Native1);
     first.settle();
-    first.runtime.tiers.hashes.get().expect("tables").put(&input, U256::ONE);
-    // A store that fails costs the hints, and a preload without them is one.
-    shelf.fail(u32::MAX);
-    assert!(first.runtime.shutdown(LONG) && first.count("failed") > 0);
-    shelf.fail(0);
-    assert_eq!(Bench::new(&shelf, |_| {}).preload(), Preloaded { taken: 1, ..Preloaded::default() });
-    first.runtime.enable();
+    hash_in(&first, b"some");
     assert!(first.runtime.shutdown(LONG));
     let second = Bench::new(&shelf, |_| {});
     assert_eq!(second.preload(), Preloaded { taken: 1, hashes: 1, ..Preloaded::default() });
+    let input = Input::new(b"some").expect("of a length that is remembered");
     let known = second.runtime.tiers.hashes.get().expect("tables").get(&input);
-    assert_eq!(known, Some(keccak256(b"a short input").into()));
+    assert_eq!(known, Some(keccak256(b"some").into()));
+    // What it adds is left as well.
+    hash_in(&second, b"another");
+    assert!(second.runtime.shutdown(LONG));
+    assert_eq!(Bench::new(&shelf, |_| {}).preload().hashes, 2);
+}
+
+#[test]
+fn n5_hints_of_who_took_none_do_not_take_the_place_of_others() {
+    let shelf = Shelf::default();
+    let leave = |bytes: &[u8], takes: bool| {
+        let bench = Bench::new(&shelf, |_| {});
+        bench.compile(1, &[0], Tier::Native1);
+        bench.settle();
+        if takes {
+            bench.preload();
+        }
+        hash_in(&bench, bytes);
+        assert!(bench.runtime.shutdown(LONG) && bench.count("failed") == 0);
+        shelf.hints().expect("a shelf").expect("hints").len()
+    };
+    let one = leave(b"one", false);
+    assert_eq!(leave(b"another, longer", false), one);
+    assert_eq!(leave(b"two", true), one + 4);
+    // Tables that know nothing leave nothing.
+    let bench = Bench::new(&shelf, |_| {});
+    shelf.keep_hints(b"").expect("a shelf");
+    bench.compile(1, &[0], Tier::Native1);
+    bench.preload();
+    assert!(bench.runtime.shutdown(LONG));
+    assert_eq!(shelf.hints().expect("a shelf"), Some(Vec::new()));
+}
+
+#[test]
+fn n5_a_store_that_fails_or_panics_costs_the_hints() {
+    let shelf = Shelf::default();
+    let bench = Bench::new(&shelf, |_| {});
+    bench.compile(1, &[0], Tier::Native1);
+    bench.settle();
+    hash_in(&bench, b"some");
+    let change: [fn(&Shelf, bool); 2] = [|shelf, fails| shelf.fail(if fails { u32::MAX } else { 0 }), Shelf::panic];
+    for (failures, change) in change.into_iter().enumerate() {
+        change(&shelf, true);
+        assert!(bench.runtime.shutdown(LONG));
+        assert_eq!(bench.count("failed"), failures as u64 + 1);
+        change(&shelf, false);
+        assert_eq!(Bench::new(&shelf, |_| {}).preload(), Preloaded { taken: 1, ..Preloaded::default() });
+        bench.runtime.enable();
+    }
 }
 
 #[test]

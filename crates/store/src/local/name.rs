@@ -1,6 +1,6 @@
 //! Names of files.
 //!
-//! in   a key
+//! in   a key; or that it is about hints, which have one name
 //! out  `CODEHASH-KEYDIGEST.so`: the code hash in full, so that people find a contract, and half of the digest of the whole key
 //!
 //! A name is only a way to find a file: what it says is compared with the key inside.
@@ -17,7 +17,7 @@ const EXTENSION: &str = ".so";
 pub(super) const TEMPORARY: &str = ".new-";
 
 /// The file of the hints.
-pub(super) const HINTS: &str = "hints";
+pub(super) const HINTS: &str = ".hotevm-hints";
 
 /// The file of a key.
 pub(super) fn of_key(key: &ArtifactKey) -> String {

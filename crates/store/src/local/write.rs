@@ -35,6 +35,19 @@ static WRITES: AtomicU64 = AtomicU64::new(0);
 /// How often a temporary file may be lost to another process's sweep, or its name be taken.
 const TRIES_MAX: u32 = 16;
 
+/// What differs between the kinds of files.
+#[derive(Clone, Copy)]
+pub(super) struct Kind {
+    rename: fn(&Path, &Path) -> io::Result<Stored>,
+    /// Who may read it.
+    mode: u32,
+}
+
+/// Another process may be given artifacts.
+pub(super) const ARTIFACT: Kind = Kind { rename: rename_new, mode: 0o644 };
+/// Hints tell which accounts were looked at; they are this user's own.
+pub(super) const HINTS: Kind = Kind { rename: replace, mode: 0o600 };
+
 impl LocalStore {
     /// Stores an artifact, and keeps the budget.
     pub(super) fn store_object(&self, object: &SharedObject) -> Result<Stored, StoreError> {
@@ -48,24 +61,20 @@ impl LocalStore {
         if let Some(Ok(_)) = self.read(&name, Some(key), None)? {
             return Ok(Stored::Present);
         }
-        let stored = self.publish(&name, object.bytes(), rename_new)?;
+        let stored = self.publish(&name, object.bytes(), ARTIFACT)?;
         if stored == Stored::New && self.known_bytes.fetch_add(len, Ordering::Relaxed) + len > self.budget_bytes {
             self.collect_to(self.budget_bytes)?;
         }
         Ok(stored)
     }
 
-    /// W1, with `rename` as the rename.
-    pub(super) fn publish(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        rename: fn(&Path, &Path) -> io::Result<Stored>,
-    ) -> Result<Stored, StoreError> {
-        let (temporary, mut file) = self.temporary()?;
+    /// W1.
+    pub(super) fn publish(&self, name: &str, bytes: &[u8], kind: Kind) -> Result<Stored, StoreError> {
+        self.folder.check()?;
+        let (temporary, mut file) = self.temporary(kind.mode)?;
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         let target = self.folder.file(name);
-        let stored = written.and_then(|()| rename(&temporary, &target));
+        let stored = written.and_then(|()| (kind.rename)(&temporary, &target));
         if !matches!(stored, Ok(Stored::New)) {
             // Best effort: without its lock it is swept later.
             let _removed = fs::remove_file(&temporary);
@@ -76,12 +85,12 @@ impl LocalStore {
     }
 
     /// A locked temporary file (W2).
-    fn temporary(&self) -> Result<(PathBuf, File), StoreError> {
+    fn temporary(&self, mode: u32) -> Result<(PathBuf, File), StoreError> {
         let mut tries = 0;
         loop {
             let number = WRITES.fetch_add(1, Ordering::Relaxed);
             let path = self.folder.file(&format!("{TEMPORARY}{}-{number}", process::id()));
-            let made = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path).and_then(|file| {
+            let made = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).and_then(|file| {
                 let is_mine = file.try_lock().is_ok() && file.metadata()?.nlink() > 0;
                 if is_mine { Ok(file) } else { Err(ErrorKind::AlreadyExists.into()) }
             });
@@ -96,7 +105,7 @@ impl LocalStore {
 }
 
 /// Gives a file its name, whoever had it.
-pub(super) fn replace(from: &Path, to: &Path) -> io::Result<Stored> {
+fn replace(from: &Path, to: &Path) -> io::Result<Stored> {
     fs::rename(from, to).map(|()| Stored::New)
 }
 

@@ -3,6 +3,8 @@
 //! in   small contracts, run by revm's EVM and by hotevm with the same changes made to both
 //! out  the same results, states and database reads; without the feature `llvm` both sides interpret, and the comparison still holds
 
+mod lent;
+
 use alloy_evm::{
     EthEvm, EthEvmFactory, Evm, EvmEnv, EvmFactory,
     block::BlockExecutorFactory,
@@ -15,8 +17,8 @@ use revm::{
     bytecode::opcode as op,
     context::{BlockEnv, CfgEnv, DBErrorMarker, TxEnv},
     context_interface::{cfg::gas_params::GasId, result::ExecutionResult},
-    handler::{EthFrame, EvmTr, instructions::EthInstructions},
-    inspector::{InspectorEvmTr, NoOpInspector},
+    handler::{EthFrame, instructions::EthInstructions},
+    inspector::NoOpInspector,
     interpreter::{
         Instruction, InstructionContext, InstructionResult, Interpreter, interpreter::EthInterpreter, interpreter_types::Jumps,
     },
@@ -106,11 +108,6 @@ impl Database for Accounts {
 type Context = EthEvmContext<Accounts>;
 type Inner<I> =
     revm::context::Evm<Context, I, EthInstructions<EthInterpreter, Context>, PrecompilesMap, EthFrame<EthInterpreter>>;
-
-type HotEvmOf = HotEvm<Context, NoOpInspector, EthInstructions<EthInterpreter, Context>, PrecompilesMap>;
-
-/// Gives an EVM another ADD.
-type Replace = fn(&mut HotEvmOf, Instruction<EthInterpreter, Context>);
 
 fn runtime() -> Runtime {
     Runtime::new(Config::preset(Preset::Test)).expect("a runtime for this machine")
@@ -293,47 +290,6 @@ fn a_replaced_opcode_is_neither_inlined_nor_folded() {
         (case.change, case.declared) = (replace_add, Instructions::custom([op::ADD]));
         assert_eq!(output(&check_same_and_native(&case)), U256::from(expected));
     }
-}
-
-#[test]
-fn opcodes_replaced_later_are_noticed_without_a_declaration() {
-    // Every way to the instructions of an EVM (J7).
-    let ways: [Replace; 4] = [
-        |hot, new| hot.inner_mut().instruction.insert_instruction(op::ADD, new, 3),
-        |hot, new| hot.all_mut().1.insert_instruction(op::ADD, new, 3),
-        |hot, new| hot.ctx_instructions().1.insert_instruction(op::ADD, new, 3),
-        |hot, new| hot.all_mut_inspector().1.insert_instruction(op::ADD, new, 3),
-    ];
-    for replace in ways {
-        let case = Case::new(&[(CONTRACT, repeated(&STEP))]);
-        let (mut plain, mut hot) = (case.plain(), case.hot(&runtime()));
-        // Twice, so that the second transaction begins with tables that are known.
-        for _ in 0..2 {
-            assert_eq!(run(&mut plain, 1_000_000), run(&mut hot, 1_000_000));
-        }
-        let mut changed = case.inner();
-        replace_add(&mut changed);
-        let mut plain = EthEvm::new(changed, false);
-        replace(hot.hot_mut(), Instruction::new(subtract));
-        let seen = run(&mut plain, 1_000_000);
-        assert_eq!(output(&seen), U256::from(10));
-        assert_eq!(seen, run(&mut hot, 1_000_000));
-    }
-}
-
-#[test]
-fn gas_costs_replaced_later_are_noticed() {
-    let case = Case::new(&[(CONTRACT, repeated(&STEP))]);
-    let (mut plain, mut hot) = (case.plain(), case.hot(&runtime()));
-    for _ in 0..2 {
-        assert_eq!(run(&mut plain, 1_000_000), run(&mut hot, 1_000_000));
-    }
-    let add = || revm::interpreter::instructions::instruction_table::<EthInterpreter, Context>()[usize::from(op::ADD)];
-    let mut changed = case.inner();
-    changed.instruction.insert_instruction(op::ADD, add(), 1000);
-    let mut plain = EthEvm::new(changed, false);
-    hot.hot_mut().all_mut().1.insert_instruction(op::ADD, add(), 1000);
-    assert_eq!(run(&mut plain, 1_000_000), run(&mut hot, 1_000_000));
 }
 
 #[test]
