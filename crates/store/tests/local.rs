@@ -191,6 +191,44 @@ fn refused_files_are_bounded() {
 }
 
 #[test]
+fn d5_files_of_others_stay_beside_refused_and_unfinished_ones() {
+    let folder = Folder::new("beside");
+    let store = folder.store();
+    let refused = folder.0.join("refused");
+    fs::create_dir(&refused).unwrap();
+    for number in 0..300_u32 {
+        fs::write(refused.join(format!("own-{number}")), b"").unwrap();
+    }
+    for name in [".new-notes", ".new-1-x", ".new-1-2"] {
+        fs::write(folder.0.join(name), b"").unwrap();
+    }
+    store.store(&object(0, 10)).unwrap();
+    fs::write(file(&folder.0, &artifact(0, 10).key), b"").unwrap();
+    assert!(store.load(&artifact(0, 10).key, None).is_err());
+    assert_eq!(names(&refused).len(), 301);
+    assert_eq!(store.clear().unwrap(), 0);
+    assert_eq!(names(&refused).len(), 300);
+    assert_eq!(names(&folder.0), [".new-1-x", ".new-notes", "refused"]);
+}
+
+#[test]
+fn f2_a_link_in_place_of_the_refused_is_not_followed() {
+    let folder = Folder::new("aside");
+    let store = LocalStore::open(LocalConfig::new(folder.0.join("store"))).unwrap();
+    let other = folder.0.join("other");
+    fs::create_dir(&other).unwrap();
+    let kept = format!("truncated.{:064x}-{:032x}.so", 1, 1);
+    fs::write(other.join(&kept), b"").unwrap();
+    symlink(&other, store.directory().join("refused")).unwrap();
+    store.store(&object(0, 10)).unwrap();
+    fs::write(file(store.directory(), &artifact(0, 10).key), b"").unwrap();
+    assert!(store.load(&artifact(0, 10).key, None).is_err());
+    assert_eq!(store.counts().count(Count::NotMoved), 1);
+    assert!(matches!(store.clear(), Err(StoreError::Untrusted { .. })));
+    assert_eq!(names(&other), [kept]);
+}
+
+#[test]
 fn a_folder_that_vanishes_fails_and_one_that_comes_back_works() {
     let folder = Folder::new("vanished");
     let store = LocalStore::open(LocalConfig::new(folder.0.join("store"))).unwrap();

@@ -29,6 +29,9 @@ use std::{
     time::Instant,
 };
 
+/// After so many failures the store is not told of more uses. A few may be about single files.
+const TELL_FAILURES_MAX: u32 = 8;
+
 impl Tiers {
     /// Asks for code that was not found.
     pub(super) fn ask_otherwise(self: &Arc<Self>, wanted: Vec<Wanted>) {
@@ -145,10 +148,10 @@ impl Tiers {
         true
     }
 
-    /// Tells the store what it cannot know, until it fails (P4) or the time is over.
+    /// Tells the store what it cannot know, until it has failed often or the time is over.
     fn tell(&self, writer: &Writer, by: Option<Instant>) {
-        let told = self.tell_uses(writer, by) && (by.is_some_and(|by| Instant::now() >= by) || self.leave_hints(writer));
-        if !told {
+        let goes_on = self.tell_uses(writer, by) && by.is_none_or(|by| Instant::now() < by);
+        if goes_on && !self.leave_hints(writer) {
             writer.count(WriterCount::Failed);
         }
     }
@@ -157,8 +160,8 @@ impl Tiers {
     fn leave_hints(&self, writer: &Writer) -> bool {
         let Some(left) = self.hashes.get().and_then(hints::encode) else { return true };
         let keep = || {
-            // Whoever did not come to take what was left knows less.
-            let is_better = self.hints_taken.load(Ordering::Acquire) || writer.store.hints()?.is_none();
+            // Whoever did not come to take what was left knows less. What cannot be read is worth nothing.
+            let is_better = self.hints_taken.load(Ordering::Acquire) || !matches!(writer.store.hints(), Ok(Some(_)));
             if is_better {
                 writer.store.keep_hints(&left)?;
                 self.hints_taken.store(true, Ordering::Release);
@@ -168,8 +171,9 @@ impl Tiers {
         matches!(catch_unwind(AssertUnwindSafe(keep)), Ok(Ok(())))
     }
 
-    /// Tells the store which of its artifacts ran since it was told last; false if it failed.
+    /// Tells the store which of its artifacts ran since it was told last; false if it failed too often to be asked more.
     fn tell_uses(&self, writer: &Writer, by: Option<Instant>) -> bool {
+        let mut failures = 0;
         for entry in self.all_entries() {
             if by.is_some_and(|by| Instant::now() >= by) {
                 break;
@@ -182,7 +186,11 @@ impl Tiers {
             drop(ledger);
             let told = catch_unwind(AssertUnwindSafe(|| writer.store.used(&key)));
             if !matches!(told, Ok(Ok(()))) {
-                return false;
+                writer.count(WriterCount::Failed);
+                failures += 1;
+                if failures == TELL_FAILURES_MAX {
+                    return false;
+                }
             }
         }
         true

@@ -21,7 +21,7 @@ use hotevm_code::SharedObject;
 use hotevm_store::ArtifactStore;
 use revm::{
     bytecode::Bytecode,
-    primitives::{Bytes, U256, hardfork::SpecId, keccak256},
+    primitives::{B256, Bytes, U256, hardfork::SpecId, keccak256},
 };
 use shelf::Shelf;
 use std::time::Duration;
@@ -458,6 +458,33 @@ fn n5_hints_of_who_took_none_do_not_take_the_place_of_others() {
     bench.preload();
     assert!(bench.runtime.shutdown(LONG));
     assert_eq!(shelf.hints().expect("a shelf"), Some(Vec::new()));
+}
+
+#[test]
+fn p3_a_job_that_fails_does_not_hold_up_others() {
+    let bench = Bench::new(&Shelf::default(), |_| {});
+    bench.shelf.refuse(keccak256(code(1)));
+    for number in 1..=3 {
+        bench.compile(number, &[0], Tier::Native1);
+    }
+    bench.shelf.wait_for_artifacts(2);
+    assert!(bench.count("retried") > 0);
+    bench.shelf.refuse(B256::ZERO);
+    bench.shelf.wait_for_artifacts(3);
+}
+
+#[test]
+fn p6_uses_are_told_and_hints_left_though_one_artifact_fails() {
+    let shelf = Shelf::default();
+    let bench = Bench::new(&shelf, |_| {});
+    let held: Vec<_> =
+        [1, 2, 3].map(|number| bench.compile(number, &[0], Tier::Whole)).iter().map(|entry| entry.code()).collect();
+    bench.settle();
+    hash_in(&bench, b"some");
+    shelf.refuse(keccak256(code(2)));
+    assert!(bench.runtime.shutdown(LONG) && held.len() == 3);
+    assert_eq!((shelf.used().len(), bench.count("failed")), (2, 1));
+    assert!(shelf.hints().expect("a shelf").is_some());
 }
 
 #[test]

@@ -7,8 +7,8 @@
 //!     without workers alone.
 //! P2  The queue is bounded; what does not fit is dropped and counted. An entry waits at most once (`Entry::writing`), and its newest code is
 //!     looked up when its turn comes, so that code which was replaced meanwhile is not written.
-//! P3  A failure of the store stops the writer for a time that doubles up to a bound, and then the same job is tried again.
-//!     Refusals that are about one artifact drop that artifact.
+//! P3  A failure of the store stops the writer for a time that doubles up to a bound. Then the next job is tried, and the one that failed
+//!     behind all others: what failed may be one file. Refusals that are about one artifact drop that artifact.
 //! P4  Told to end, the writer goes on with what waits until its time is over or the store fails once.
 //! P5  Kept is what was compiled here: code of an artifact may need CPU features that this process's key does not name. An artifact of
 //!     this entry is taken away only when the new one has the same maker, no lower tier and all of its region.
@@ -227,7 +227,7 @@ impl Writer {
         }
     }
 
-    /// Notes that a job ended; one that failed is given back and tried again (P3).
+    /// Notes that a job ended; one that failed is given back and tried again behind the others (P3).
     pub(crate) fn job_ended(&self, failed: Option<Job>) {
         let mut state = lock(&self.state);
         state.is_running = false;
@@ -236,7 +236,7 @@ impl Writer {
                 state.failures = state.failures.saturating_add(1);
                 let times = 1_u32.checked_shl(state.failures - 1).unwrap_or(BACK_OFF_MAX).min(BACK_OFF_MAX);
                 state.retry_at = Some(Instant::now() + self.back_off * times);
-                state.jobs.push_front(job);
+                state.jobs.push_back(job);
             }
             None => (state.failures, state.retry_at) = (0, None),
         }

@@ -7,7 +7,7 @@
 //!     that anybody may write to, and that is not sticky, lets anybody put another folder in the place.
 //! F2  Links are not followed, and only regular files are read: a pipe would block for ever.
 
-use super::name::{self, TEMPORARY};
+use super::name;
 use crate::StoreError;
 use hotevm_abi::Refusal;
 use rustix::{fs::OFlags, process::geteuid};
@@ -111,7 +111,7 @@ impl Folder {
     /// Temporary files, of writers alive and dead.
     pub(super) fn temporaries(&self) -> Result<Vec<FoundFile>, StoreError> {
         self.check()?;
-        self.files(&self.path, |name| name.starts_with(TEMPORARY))
+        self.files(&self.path, name::is_temporary)
     }
 
     fn files(&self, path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<FoundFile>, StoreError> {
@@ -183,9 +183,10 @@ impl Folder {
     pub(super) fn set_aside(&self, name: &str, refusal: Refusal) -> Result<(), StoreError> {
         let refused = self.path.join(REFUSED);
         DirBuilder::new().recursive(true).mode(0o700).create(&refused).map_err(at(&refused))?;
-        let to = refused.join(format!("{}.{name}", refusal.name()));
+        self.check_refused(&refused)?;
+        let to = refused.join(name::refused(name, refusal));
         fs::rename(self.file(name), &to).map_err(at(&to))?;
-        let mut files = self.files(&refused, |_| true)?;
+        let mut files = self.files(&refused, name::is_refused)?;
         if files.len() > REFUSED_FILES_MAX {
             files.sort_by_key(|file| file.used);
             for file in files.iter().take(files.len() - REFUSED_FILES_MAX) {
@@ -196,10 +197,27 @@ impl Folder {
         Ok(())
     }
 
-    /// Takes away what was moved aside.
+    /// Takes away what was moved aside, and the folder if that was all.
     pub(super) fn clear_refused(&self) -> Result<(), StoreError> {
         let refused = self.path.join(REFUSED);
-        if_there(fs::remove_dir_all(&refused)).map(|_| ()).map_err(at(&refused))
+        if if_there(fs::symlink_metadata(&refused)).map_err(at(&refused))?.is_none() {
+            return Ok(());
+        }
+        self.check_refused(&refused)?;
+        for file in self.files(&refused, name::is_refused)? {
+            let path = refused.join(&file.name);
+            if_there(fs::remove_file(&path)).map_err(at(&path))?;
+        }
+        match fs::remove_dir(&refused) {
+            Err(error) if error.kind() != ErrorKind::DirectoryNotEmpty => Err(at(&refused)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// F2, for the folder of what was refused.
+    fn check_refused(&self, refused: &Path) -> Result<(), StoreError> {
+        let is_folder = fs::symlink_metadata(refused).map_err(at(refused))?.is_dir();
+        if is_folder { Ok(()) } else { Err(StoreError::Untrusted { path: refused.to_owned(), why: "not a folder" }) }
     }
 }
 

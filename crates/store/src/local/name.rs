@@ -6,7 +6,7 @@
 //! A name is only a way to find a file: what it says is compared with the key inside.
 
 use alloy_primitives::{B256, hex};
-use hotevm_abi::ArtifactKey;
+use hotevm_abi::{ArtifactKey, Refusal};
 
 /// Hexadecimal digits of the key's digest.
 const DIGEST_DIGITS: usize = 32;
@@ -14,7 +14,29 @@ const HASH_DIGITS: usize = 64;
 const EXTENSION: &str = ".so";
 
 /// How temporary files begin; no artifact does.
-pub(super) const TEMPORARY: &str = ".new-";
+const TEMPORARY: &str = ".new-";
+
+/// A temporary file of a process, of which it may have several.
+pub(super) fn temporary(process: u32, number: u64) -> String {
+    format!("{TEMPORARY}{process}-{number}")
+}
+
+/// Whether a temporary file has this name.
+pub(super) fn is_temporary(name: &str) -> bool {
+    let numbers = name.strip_prefix(TEMPORARY).and_then(|rest| rest.split_once('-'));
+    numbers.is_some_and(|numbers| numbers.0.parse::<u32>().is_ok() && numbers.1.parse::<u64>().is_ok())
+}
+
+/// Where a file goes that is refused, in a folder of such files.
+pub(super) fn refused(name: &str, refusal: Refusal) -> String {
+    format!("{}.{name}", refusal.name())
+}
+
+/// Whether a refused artifact has this name.
+pub(super) fn is_refused(name: &str) -> bool {
+    let is_one = |refusal: &str| Refusal::ALL.iter().any(|known| known.name() == refusal);
+    name.split_once('.').is_some_and(|(refusal, name)| is_one(refusal) && code_hash(name).is_some())
+}
 
 /// The file of the hints.
 pub(super) const HINTS: &str = ".hotevm-hints";

@@ -8,10 +8,7 @@
 //! W2  A temporary file counts only once it is locked and still there: between making and locking it, another process may take it for
 //!     the file of a dead writer (D3).
 
-use super::{
-    LocalStore, folder,
-    name::{self, TEMPORARY},
-};
+use super::{LocalStore, folder, name};
 use crate::{
     StoreError, Stored,
     sync::{AtomicU64, Ordering},
@@ -89,7 +86,7 @@ impl LocalStore {
         let mut tries = 0;
         loop {
             let number = WRITES.fetch_add(1, Ordering::Relaxed);
-            let path = self.folder.file(&format!("{TEMPORARY}{}-{number}", process::id()));
+            let path = self.folder.file(&name::temporary(process::id(), number));
             let made = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).and_then(|file| {
                 let is_mine = file.try_lock().is_ok() && file.metadata()?.nlink() > 0;
                 if is_mine { Ok(file) } else { Err(ErrorKind::AlreadyExists.into()) }

@@ -7,6 +7,7 @@ use crate::sync::{Arc, Condvar, Mutex, lock, wait};
 use hotevm_abi::{Acceptance, ArtifactKey};
 use hotevm_code::SharedObject;
 use hotevm_store::{ArtifactStore, Count, Listed, StoreCounts, StoreError, Stored};
+use revm::primitives::B256;
 use std::{collections::BTreeMap, io, ops::ControlFlow, path::PathBuf, time::Duration};
 
 /// More than any test takes.
@@ -17,6 +18,8 @@ struct State {
     objects: BTreeMap<Vec<u8>, SharedObject>,
     used: Vec<ArtifactKey>,
     hints: Option<Vec<u8>>,
+    /// The code whose artifacts cannot be written or touched.
+    refused: B256,
     /// Calls that fail from now on.
     failing: u32,
     panics: bool,
@@ -33,6 +36,11 @@ impl Shelf {
     /// So many calls fail from now on.
     pub(super) fn fail(&self, calls: u32) {
         lock(&self.0.0).failing = calls;
+    }
+
+    /// From now on artifacts of this code alone cannot be written or touched.
+    pub(super) fn refuse(&self, code_hash: B256) {
+        lock(&self.0.0).refused = code_hash;
     }
 
     /// From now on calls panic, or do so no more.
@@ -97,6 +105,15 @@ impl Shelf {
     }
 }
 
+impl Shelf {
+    /// A call about one artifact.
+    fn call_about<T>(&self, key: &ArtifactKey, act: impl FnOnce(&mut State) -> T) -> Result<T, StoreError> {
+        let is_refused = |state: &mut State| if state.refused == key.code_hash { None } else { Some(act(state)) };
+        let failure = || StoreError::Files { path: PathBuf::from("shelf"), cause: io::ErrorKind::PermissionDenied.into() };
+        self.call(is_refused)?.ok_or_else(failure)
+    }
+}
+
 fn name(key: &ArtifactKey) -> Vec<u8> {
     key.digest().to_vec()
 }
@@ -124,14 +141,14 @@ impl ArtifactStore for Shelf {
     }
 
     fn store(&self, object: &SharedObject) -> Result<Stored, StoreError> {
-        self.call(|state| {
+        self.call_about(&object.artifact().key, |state| {
             let old = state.objects.insert(name(&object.artifact().key), object.clone());
             if old.is_some() { Stored::Present } else { Stored::New }
         })
     }
 
     fn used(&self, key: &ArtifactKey) -> Result<(), StoreError> {
-        self.call(|state| state.used.push(key.clone()))
+        self.call_about(key, |state| state.used.push(key.clone()))
     }
 
     fn delete(&self, key: &ArtifactKey) -> Result<bool, StoreError> {
