@@ -10,15 +10,16 @@ mod places;
 
 use crate::{
     sync::{Arc, AtomicBool, AtomicU32, AtomicU64, OnceLock, Ordering, Weak},
-    tiers::entry::{Entry, Tier},
+    tiers::entry::{Entry, Tier, is_same_place, note_second},
 };
 use hotevm_abi::{ArtifactKey, CodeObject, EntryPoint, LeaveRow, NativeFn};
 use hotevm_code::Executable;
 use hotevm_ir::LeaveReason;
 use places::Places;
+use revm::{bytecode::Bytecode, primitives::Bytes};
 use std::collections::HashMap;
 
-/// Compiled code, mapped and ready. In this order, so that what every run reads lies in the first 64 bytes.
+/// Compiled code, mapped and ready. In this order, so that what every frame reads that starts lies together.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct NativeCode {
@@ -30,11 +31,16 @@ pub(crate) struct NativeCode {
     is_replaced: AtomicBool,
     /// Set by the thread that asks for the next tier, so that it is asked for once; relaxed.
     pub(crate) asked: AtomicBool,
+    /// Runtime second of the last use that did not touch the entry. Written by executing threads, read by upkeep, relaxed: a hint.
+    used_at_s: AtomicU32,
+    /// Bytes in memory that the entry knows to be its own, held so that their place means nothing else; none before a frame was found to
+    /// start with them.
+    place: OnceLock<Bytes>,
+    executable: Executable,
     /// The entry that it was published in; set before it can be seen there.
     owner: OnceLock<Weak<Entry>>,
     /// Gas charged while this code ran, added to by executing threads, relaxed: a hint.
     gas: AtomicU64,
-    executable: Executable,
     /// The entry at which a frame begins.
     start: Option<EntryPoint>,
     leaves: Vec<LeaveRow>,
@@ -98,6 +104,8 @@ impl NativeCode {
             bytes: parts.bytes,
             is_taken: parts.stored.is_some(),
             owner: OnceLock::new(),
+            place: OnceLock::new(),
+            used_at_s: AtomicU32::new(0),
             is_replaced: AtomicBool::new(false),
             gas: AtomicU64::new(0),
             left: std::iter::repeat_with(AtomicU32::default).take(sites).collect(),
@@ -151,7 +159,27 @@ impl NativeCode {
     pub(crate) fn belongs_to(&self, entry: &Arc<Entry>) {
         self.owner.get_or_init(|| Arc::downgrade(entry));
         // What was used before was not this code.
-        self.told_at_s.store(entry.used_at_s.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.told_at_s.store(entry.used_at_s(), Ordering::Relaxed);
+    }
+
+    /// Notes a use at this second, as [`Entry::used`] does.
+    pub(crate) fn used(&self, now_s: u32) {
+        note_second(&self.used_at_s, now_s);
+    }
+
+    /// Runtime second of the last use that was noted here.
+    pub(crate) fn used_at_s(&self) -> u32 {
+        self.used_at_s.load(Ordering::Relaxed)
+    }
+
+    /// Notes where bytes lie that are its entry's; whether it is these that are remembered.
+    pub(crate) fn settle(&self, bytecode: &Bytecode) -> bool {
+        is_same_place(self.place.get_or_init(|| bytecode.original_bytes()), bytecode.original_byte_slice())
+    }
+
+    /// Whether these bytes are its entry's as far as the place tells.
+    pub(crate) fn is_at(&self, bytecode: &Bytecode) -> bool {
+        self.place.get().is_some_and(|place| is_same_place(place, bytecode.original_byte_slice()))
     }
 
     /// The entry that it belongs to.

@@ -4,9 +4,9 @@
 //! out  a [`Configuration`] with a number that tells it apart; code compiled under one runs under no other
 //!
 //! X1  Stock configurations are found by fork, without hashing.
-//! X2  The settings of a configuration are compared by value; its number is never reused within a runtime.
+//! X2  The settings of a configuration are compared by value; its number is never reused within the process.
 
-use crate::sync::{Arc, AtomicU64, OnceLock, Ordering};
+use crate::sync::{Arc, AtomicU64, OnceLock, Ordering, next_runtime};
 use dashmap::DashMap;
 use hotevm_ir::Fork;
 use revm::{
@@ -27,7 +27,7 @@ pub(crate) struct Settings {
 /// A configuration known to the runtime.
 #[derive(Debug)]
 pub(crate) struct Configuration {
-    /// Tells it apart within this runtime.
+    /// Tells it apart, from those of other runtimes too.
     pub(crate) number: u64,
     /// What it stands for.
     pub(crate) settings: Settings,
@@ -63,19 +63,31 @@ impl Settings {
     }
 }
 
+/// Bits of a configuration's number within its runtime: a configuration takes kilobytes, so that there are never so many.
+const NUMBER_BITS: u32 = 32;
+
 /// The configurations that a runtime has met.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Configurations {
     stock: [OnceLock<Arc<Configuration>>; Fork::ALL.len()],
     others: DashMap<Settings, Arc<Configuration>>,
+    /// The first number; those of a runtime follow each other.
+    first: u64,
     /// Next number: taken by whoever makes a configuration; relaxed, since only uniqueness matters.
     next: AtomicU64,
+}
+
+impl Default for Configurations {
+    fn default() -> Self {
+        let first = next_runtime() << NUMBER_BITS;
+        Self { stock: Default::default(), others: DashMap::default(), first, next: AtomicU64::new(first) }
+    }
 }
 
 impl Configurations {
     /// The numbers given so far.
     pub(crate) fn numbers(&self) -> std::ops::Range<u64> {
-        0..self.next.load(Ordering::Relaxed)
+        self.first..self.next.load(Ordering::Relaxed)
     }
 
     /// The stock configuration of a fork, if it was met before and these are its settings.

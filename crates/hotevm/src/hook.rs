@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! frame starts -> init code, not legacy, unavailable, disabled ---------> interpreter
-//!              -> cache (bytecode address) -> map (hash, configuration) -> cold, warm or native: `run`
+//!              -> cache of the EVM, of the thread (bytecode address) -> map (hash, configuration) -> cold, warm or native: `run`
 //! ```
 //!
 //! J1  Nothing is allocated until the first frame runs, and nothing on a hit.
@@ -267,7 +267,8 @@ impl<CTX: ContextTr> Hook<CTX> {
         Activation { running: found.unwrap_or(Running::Interpreted), init_code, eligible, ..Activation::default() }
     }
 
-    /// Finds what there is for a frame: in the cache by the bytecode's address, else in the map by hash.
+    /// Finds what there is for a frame: by the bytecode's address in the cache, or among the codes that ran lately in this thread, else in
+    /// the map by hash.
     fn look_up(&mut self, bytecode: &ExtBytecode) -> Result<Running, Interpreted> {
         let Some(prepared) = &mut self.prepared else { return Err(Interpreted::Unavailable) };
         if let Some(reason) = prepared.off {
@@ -302,8 +303,19 @@ impl<CTX: ContextTr> Hook<CTX> {
                 return running;
             }
         }
+        let number = prepared.configuration.number;
+        if let Some(code) = prepared.room.lately(address, number)
+            && tiers.config.preset != Preset::Stress
+            && code.is_at(bytecode)
+            && !code.is_replaced()
+        {
+            code.used(tiers.now_s());
+            code.prefetch();
+            prepared.room.slot(address).held = Some(((**bytecode).clone(), Known::Code(code.clone())));
+            return Ok(Running::Native(code));
+        }
         let Some(hash) = bytecode.hash() else { return Err(Interpreted::HashMismatch) };
-        let found = tiers.find((hash, prepared.configuration.number), bytecode, &prepared.configuration);
+        let found = tiers.find((hash, number), bytecode, &prepared.configuration);
         let (known, running) = match found {
             Found::Code(code) => (None, Ok(Running::Native(code))),
             Found::Entry(entry) => {
@@ -317,11 +329,14 @@ impl<CTX: ContextTr> Hook<CTX> {
         let known = match &running {
             Ok(Running::Native(code)) => {
                 code.prefetch();
+                if code.is_at(bytecode) {
+                    prepared.room.note(address, number, code);
+                }
                 Some(Known::Code(code.clone()))
             }
             _ => known,
         };
-        slot.held = known.map(|known| ((**bytecode).clone(), known));
+        prepared.room.slot(address).held = known.map(|known| ((**bytecode).clone(), known));
         running
     }
 }

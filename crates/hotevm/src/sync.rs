@@ -8,6 +8,7 @@ pub(crate) use loom::sync::{
     Condvar, Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
+use std::sync::atomic::AtomicU64 as PlainU64;
 /// A counter outside of models.
 #[cfg(all(test, feature = "loom"))]
 pub(crate) use std::sync::atomic::AtomicUsize as PlainCounter;
@@ -183,6 +184,12 @@ mod stand_ins {
             std::mem::replace(&mut *lock(&self.0), value)
         }
     }
+}
+
+/// A number for a runtime, another for each one in the process. Outside of models: it only tells apart.
+pub(crate) fn next_runtime() -> u64 {
+    static NEXT: PlainU64 = PlainU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Takes a lock. A panic of an earlier holder changes nothing: every critical section of this crate leaves its data whole.

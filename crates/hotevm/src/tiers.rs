@@ -184,6 +184,7 @@ impl Tiers {
         let found = self.entries.try_with(&key, |entry| match entry.code_met(bytecode).filter(|_| !is_seen) {
             Some(code) => {
                 entry.used(now_s);
+                code.settle(bytecode);
                 Found::Code(code)
             }
             None => Found::Entry(entry.clone()),

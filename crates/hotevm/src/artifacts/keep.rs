@@ -235,6 +235,6 @@ fn has_run(entry: &Entry, code: &Arc<NativeCode>, stored: &entry::Stored) -> boo
     if code.is_region() {
         return stored.told_gas != code.gas();
     }
-    let used_at_s = entry.used_at_s.load(Ordering::Relaxed);
+    let used_at_s = entry.used_at_s();
     code.told_at_s.swap(used_at_s, Ordering::Relaxed) != used_at_s || Arc::strong_count(code) > OWN_HOLDERS
 }

@@ -1,12 +1,18 @@
 //! Rooms: the memory that the hook of an EVM needs, handed on to the next EVM of the thread.
 //!
 //! in   the instruction table of an EVM whose first frame runs
-//! out  an empty cache, and a copy of the table
+//! out  an empty cache, a copy of the table, and where codes are that ran lately
 //!
 //! R1  A room that waits holds no code, entry or bytecode: its slots are emptied when the EVM ends.
 //! R2  One room waits in a thread at most.
+//! R3  What is remembered of codes that ran lately outlives an EVM, and keeps none of them mapped. It is by addresses, which may mean
+//!     something else by now: whoever asks compares the bytes' place with the one that the code itself holds.
 
 use super::Known;
+use crate::{
+    code::NativeCode,
+    sync::{Arc, Weak},
+};
 use revm::bytecode::Bytecode;
 use std::cell::Cell;
 
@@ -14,6 +20,11 @@ use std::cell::Cell;
 const CACHE_LEN: usize = 256;
 /// Slots with a bit in one word of [`Room::used`].
 const SLOTS_PER_WORD: usize = 64;
+
+/// Pairs of codes that ran lately, a power of two. Sixteen mainnet blocks run 1,634 codes.
+const LATELY_LEN: usize = 2048;
+/// An odd number without pattern (digits of the golden ratio).
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 thread_local! {
     static SPARE: Cell<Option<Box<Room>>> = const { Cell::new(None) };
@@ -25,12 +36,29 @@ pub(super) struct CacheSlot {
     pub(super) held: Option<(Bytecode, Known)>,
 }
 
+/// A code that ran lately.
+#[derive(Debug, Default)]
+struct Lately {
+    /// Of the bytecode.
+    address: usize,
+    /// Of its configuration.
+    number: u64,
+    code: Weak<NativeCode>,
+}
+
+/// Two of which addresses mix to the same, the newer one first; in one cache line.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Pair([Lately; 2]);
+
 /// Memory of one EVM.
 #[derive(Debug)]
 pub(super) struct Room {
     cache: [CacheSlot; CACHE_LEN],
     /// The slots that may hold something, a bit each.
     used: [u64; CACHE_LEN / SLOTS_PER_WORD],
+    /// The codes that ran lately (R3), by what their addresses mix to; empty before the first.
+    lately: Vec<Pair>,
     /// The functions of the instruction table as it was when last looked at, to notice changes.
     pub(super) snapshot: [usize; 256],
 }
@@ -43,7 +71,7 @@ impl Room {
             return room;
         }
         let cache = std::array::from_fn(|_| CacheSlot::default());
-        Box::new(Self { cache, used: [0; CACHE_LEN / SLOTS_PER_WORD], snapshot: *snapshot })
+        Box::new(Self { cache, used: [0; CACHE_LEN / SLOTS_PER_WORD], lately: Vec::new(), snapshot: *snapshot })
     }
 
     /// Lets it wait for the next EVM (R1).
@@ -65,10 +93,31 @@ impl Room {
         &mut self.cache[index]
     }
 
+    /// The code that ran lately for a bytecode at this address under the configuration with this number, if it is still there (R3).
+    pub(super) fn lately(&self, address: usize, number: u64) -> Option<Arc<NativeCode>> {
+        let Pair(pair) = self.lately.get(lately_index(address))?;
+        pair.iter().find(|lately| lately.address == address && lately.number == number)?.code.upgrade()
+    }
+
+    /// Remembers a code.
+    pub(super) fn note(&mut self, address: usize, number: u64, code: &Arc<NativeCode>) {
+        self.lately.resize_with(LATELY_LEN, Pair::default);
+        let Pair(pair) = &mut self.lately[lately_index(address)];
+        if (pair[0].address, pair[0].number) != (address, number) {
+            pair.swap(0, 1);
+        }
+        pair[0] = Lately { address, number, code: Arc::downgrade(code) };
+    }
+
     /// All slots.
     pub(super) fn slots(&mut self) -> &mut [CacheSlot] {
         &mut self.cache
     }
+}
+
+/// The pair of a bytecode.
+const fn lately_index(address: usize) -> usize {
+    ((address as u64).wrapping_mul(MIX) >> (u64::BITS - LATELY_LEN.trailing_zeros())) as usize
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the hook costs: a look-up that hits, and wrapping an EVM.
+//! What the hook costs: a look-up that hits, and wrapping an EVM; what one EVM leaves to the next.
 //!
 //! in   a runtime whose compiler stands in for LLVM, with one contract compiled
 //! out  lines `name value`; no allocation at all; in optimised builds, times below what is promised
@@ -118,4 +118,95 @@ fn wrapping_an_evm_is_quick_and_allocates_nothing() {
         }
     });
     check("wrap", wrap, 1000.0);
+}
+
+/// One EVM after another in this thread, each of which looks the same bytecode up.
+struct Visits {
+    runtime: Runtime,
+    code: Bytes,
+    bytecode: ExtBytecode,
+    /// Visits so far, which are the seconds of the runtime's clock.
+    now_s: u32,
+}
+
+impl Visits {
+    /// A contract that is compiled, and was met by two EVMs.
+    fn new(runtime: Runtime) -> Self {
+        let code = Bytes::from_static(&[0x5b, 0x00]);
+        runtime.compile(&code, SpecId::OSAKA, Instructions::Stock).expect("compiled");
+        let bytecode = ExtBytecode::new_with_hash(Bytecode::new_legacy(code.clone()), keccak256(&code));
+        let mut visits = Self { runtime, code, bytecode, now_s: 0 };
+        for _ in 0..2 {
+            assert!(visits.is_native());
+        }
+        visits
+    }
+
+    /// What the next EVM finds, after `change` to its cache, on a fork.
+    fn visit(&mut self, spec: SpecId, change: impl FnOnce(&mut Prepared<Mainnet>)) -> Result<Running, Interpreted> {
+        self.now_s += 1;
+        self.runtime.tiers.upkeep(self.now_s);
+        let mut context: Mainnet = Context::mainnet();
+        context.cfg.set_spec_and_mainnet_gas_params(spec);
+        let evm = Context::mainnet().build_mainnet();
+        let mut hook: Hook<Mainnet> = Hook::new(self.runtime.clone(), Instructions::Stock);
+        hook.prepare(&context, evm.instruction.instruction_table(), evm.instruction.gas_table());
+        hook.prepared.as_mut().map(change).expect("prepared");
+        hook.look_up(&self.bytecode)
+    }
+
+    fn is_native(&mut self) -> bool {
+        matches!(self.visit(SpecId::OSAKA, |_| ()), Ok(Running::Native(_)))
+    }
+
+    /// The code, as an entry of the runtime has it.
+    fn native_code(&self) -> Arc<NativeCode> {
+        let [entry] = &self.runtime.tiers.entries_of(keccak256(&self.code))[..] else { panic!("one entry") };
+        entry.code().expect("code")
+    }
+}
+
+#[test]
+fn r3_code_that_ran_lately_is_found_without_its_entry() {
+    let mut visits = Visits::new(runtime(1));
+    let code = visits.native_code();
+    assert!(visits.is_native());
+    assert_eq!(code.used_at_s(), 3, "noted in the code, without a look at the entry");
+    let [entry] = &visits.runtime.tiers.entries_of(keccak256(&visits.code))[..] else { panic!("one entry") };
+    assert_eq!(entry.used_at_s(), 3, "idle eviction sees it");
+}
+
+#[test]
+fn r3_code_that_ran_lately_is_not_kept_and_not_used_once_it_is_replaced() {
+    let mut visits = Visits::new(runtime(1));
+    assert!(visits.is_native());
+    let held = visits.native_code();
+    let weak = Arc::downgrade(&held);
+    visits.runtime.forget(keccak256(&visits.code));
+    assert!(matches!(visits.visit(SpecId::OSAKA, |_| ()), Ok(Running::Cold)), "mapped, but replaced");
+    drop(held);
+    assert!(weak.upgrade().is_none(), "nothing else keeps it mapped");
+    assert!(matches!(visits.visit(SpecId::OSAKA, |_| ()), Ok(Running::Cold)));
+}
+
+#[test]
+fn r3_code_that_ran_lately_is_not_used_under_another_configuration_or_runtime() {
+    let mut visits = Visits::new(runtime(1));
+    assert!(visits.is_native());
+    assert!(matches!(visits.visit(SpecId::CANCUN, |_| ()), Ok(Running::Cold)));
+    assert!(visits.is_native());
+    visits.runtime = runtime(1);
+    assert!(matches!(visits.visit(SpecId::OSAKA, |_| ()), Ok(Running::Cold)));
+}
+
+#[test]
+fn r3_code_that_ran_lately_is_not_used_for_other_bytes_at_its_address() {
+    let mut visits = Visits::new(runtime(1));
+    assert!(visits.is_native());
+    let code = visits.native_code();
+    let other = Bytes::from_static(&[0x00]);
+    visits.bytecode = ExtBytecode::new_with_hash(Bytecode::new_legacy(other.clone()), keccak256(other));
+    let address = visits.bytecode.bytecode_ptr() as usize;
+    let found = visits.visit(SpecId::OSAKA, |prepared| prepared.room.note(address, prepared.configuration.number, &code));
+    assert!(matches!(found, Ok(Running::Cold)));
 }

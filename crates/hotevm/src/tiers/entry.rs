@@ -90,8 +90,15 @@ pub(crate) struct Rejected {
 }
 
 /// Whether two byte strings are the same in memory.
-fn is_same_place(one: &Bytes, other: &[u8]) -> bool {
+pub(crate) fn is_same_place(one: &Bytes, other: &[u8]) -> bool {
     std::ptr::eq(one.as_ptr(), other.as_ptr()) && one.len() == other.len()
+}
+
+/// Notes a use at this second; writes only where that is news, since the line is shared.
+pub(crate) fn note_second(used_at_s: &AtomicU32, now_s: u32) {
+    if used_at_s.load(Ordering::Relaxed) != now_s {
+        used_at_s.store(now_s, Ordering::Relaxed);
+    }
 }
 
 /// What changes under the lock; executing threads do not take it.
@@ -134,8 +141,8 @@ pub(crate) struct Entry {
     code: Slot<NativeCode>,
     /// A [`Stage`]. Written under the ledger's lock, but for Cold to Watched (by compare and exchange); read anywhere, acquire.
     stage: AtomicU8,
-    /// Runtime second of the last use. Written by executing threads, read by upkeep, relaxed: a hint.
-    pub(crate) used_at_s: AtomicU32,
+    /// Runtime second of the last use that went through the map. Written by executing threads, read by upkeep, relaxed: a hint.
+    used_at_s: AtomicU32,
     pub(crate) key: Key,
     pub(crate) configuration: Arc<Configuration>,
     /// The address of the bytes compared last. Written and read by whoever compares, relaxed: a hint.
@@ -257,11 +264,15 @@ impl Entry {
         number < tuning.watched_frames_max && (profile.quiet() < tuning.quiet_frames || number.is_multiple_of(WATCHED_EVERY))
     }
 
-    /// Notes a use at this second; writes only where that is news, since the line is shared.
+    /// Notes a use at this second.
     pub(crate) fn used(&self, now_s: u32) {
-        if self.used_at_s.load(Ordering::Relaxed) != now_s {
-            self.used_at_s.store(now_s, Ordering::Relaxed);
-        }
+        note_second(&self.used_at_s, now_s);
+    }
+
+    /// Runtime second of the last use, of the entry or of its code.
+    pub(crate) fn used_at_s(&self) -> u32 {
+        let of_code = self.code().map_or(0, |code| code.used_at_s());
+        self.used_at_s.load(Ordering::Relaxed).max(of_code)
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {

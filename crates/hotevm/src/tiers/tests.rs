@@ -546,11 +546,11 @@ fn a_million_codes_seen_once_leave_no_entry() {
 fn peeking_is_no_observation() {
     let bench = Bench::at_once(|_| {});
     let entry = compiled(&bench, 1);
-    let before = (entry.heat(), entry.used_at_s.load(Ordering::Relaxed), bench.runtime.statistics());
+    let before = (entry.heat(), entry.used_at_s(), bench.runtime.statistics());
     bench.tiers().now_s.store(77, Ordering::Relaxed);
     let row = &bench.runtime.peek(entry.key.0)[0];
     assert_eq!((row.stage, row.code_bytes, row.compilations), (Stage::Native1, 100, 1));
-    assert_eq!((entry.heat(), entry.used_at_s.load(Ordering::Relaxed), bench.runtime.statistics()), before);
+    assert_eq!((entry.heat(), entry.used_at_s(), bench.runtime.statistics()), before);
 }
 
 #[test]

@@ -24,7 +24,7 @@ impl Tiers {
         let mut with_code = Vec::new();
         for entry in self.all_entries() {
             self.retry(&entry, now_s);
-            let idle_s = now_s.saturating_sub(entry.used_at_s.load(Ordering::Relaxed));
+            let idle_s = now_s.saturating_sub(entry.used_at_s());
             if entry.code().is_none() {
                 if idle_s > self.config.tuning.idle_s && entry.stage() != Stage::Rejected {
                     self.forget_entry(&entry);
@@ -44,7 +44,7 @@ impl Tiers {
         if !is_over() {
             return;
         }
-        with_code.sort_by_key(|entry| entry.used_at_s.load(Ordering::Relaxed));
+        with_code.sort_by_cached_key(|entry| entry.used_at_s());
         for entry in with_code {
             if !is_over() {
                 break;
