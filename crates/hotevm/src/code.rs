@@ -34,8 +34,10 @@ pub(crate) struct NativeCode {
     /// Runtime second of the last use that did not touch the entry. Written by executing threads, read by upkeep, relaxed: a hint.
     used_at_s: AtomicU32,
     /// Bytes in memory that the entry knows to be its own, held so that their place means nothing else; none before a frame was found to
-    /// start with them.
+    /// start with them. Never replaced: where a database loads the bytes anew, frames find this code by its entry.
     place: OnceLock<Bytes>,
+    /// Set by the thread that sets `place`, so that no other waits for it; relaxed.
+    is_placed: AtomicBool,
     executable: Executable,
     /// The entry that it was published in; set before it can be seen there.
     owner: OnceLock<Weak<Entry>>,
@@ -105,6 +107,7 @@ impl NativeCode {
             is_taken: parts.stored.is_some(),
             owner: OnceLock::new(),
             place: OnceLock::new(),
+            is_placed: AtomicBool::new(false),
             used_at_s: AtomicU32::new(0),
             is_replaced: AtomicBool::new(false),
             gas: AtomicU64::new(0),
@@ -172,9 +175,11 @@ impl NativeCode {
         self.used_at_s.load(Ordering::Relaxed)
     }
 
-    /// Notes where bytes lie that are its entry's; whether it is these that are remembered.
-    pub(crate) fn settle(&self, bytecode: &Bytecode) -> bool {
-        is_same_place(self.place.get_or_init(|| bytecode.original_bytes()), bytecode.original_byte_slice())
+    /// Notes where bytes lie that are its entry's; the first place is kept. Does not wait (T1).
+    pub(crate) fn note_place(&self, bytecode: &Bytecode) {
+        if self.place.get().is_none() && !self.is_placed.swap(true, Ordering::Relaxed) {
+            let _ = self.place.set(bytecode.original_bytes());
+        }
     }
 
     /// Whether these bytes are its entry's as far as the place tells.

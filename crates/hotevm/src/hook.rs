@@ -9,7 +9,8 @@
 //! ```
 //!
 //! J1  Nothing is allocated until the first frame runs, and nothing on a hit.
-//! J2  Code is used for a frame only after its bytes were compared with the frame's.
+//! J2  Code is used for a frame only after its bytes were compared with the frame's. Bytes that were compared are known by their place while
+//!     they are held, whatever hash they come with.
 //! J7  Fork and costs of the context are looked at in each transaction. Instructions and their costs, 2.5 KiB, are compared where they
 //!     may have changed: when the EVM lent them out since, or its provider has them at another address. A provider that changes them in place
 //!     through a shared reference is none that hotevm can run.
@@ -67,7 +68,7 @@ const LONG_AGO: u64 = u64::MAX;
 /// State that is made when the first frame runs.
 struct Prepared<CTX: Host> {
     configuration: Arc<Configuration>,
-    /// The cache, and the instruction table as it was when last looked at.
+    /// The cache, the codes that ran lately, and the instruction table as it was when last looked at.
     room: Box<Room>,
     /// The instruction table with stops.
     tables: Tables<CTX>,

@@ -27,7 +27,7 @@
 //!     in it, and a later frame starts a new entry.
 //! T6  Caches of EVMs hold entries and codes. They are looked at anew when `changes` moved, which happens after each publication and
 //!     removal, once the stage is stored. They hold nothing for a code without an entry but the number of entries ever made, which
-//!     says when to look again.
+//!     says when to look again. What threads remember beyond an EVM holds no code, and the mark is looked at there (`hook/room`, R3).
 //! T7  Locks are taken in this order: building, ledger. The queue's lock and map guards are taken alone; the writer's lock comes last.
 
 pub(crate) mod budget;
@@ -184,14 +184,18 @@ impl Tiers {
         let found = self.entries.try_with(&key, |entry| match entry.code_met(bytecode).filter(|_| !is_seen) {
             Some(code) => {
                 entry.used(now_s);
-                code.settle(bytecode);
                 Found::Code(code)
             }
             None => Found::Entry(entry.clone()),
         });
         let entry = match found {
             Ok(Some(Found::Entry(entry))) => entry,
-            Ok(Some(found)) => return found,
+            Ok(Some(found)) => {
+                if let Found::Code(code) = &found {
+                    code.note_place(bytecode);
+                }
+                return found;
+            }
             Ok(None) if !self.is_synchronous() => return Found::Nothing,
             Err(Held) if !self.is_synchronous() => return Found::Busy,
             Ok(None) | Err(Held) => {

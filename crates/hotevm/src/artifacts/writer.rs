@@ -13,7 +13,7 @@
 //! P5  Kept is what was compiled here: code of an artifact may need CPU features that this process's key does not name. An artifact of
 //!     this entry is taken away only when the new one has the same maker, no lower tier and all of its region.
 //! P6  In the upkeep and at the end the store is told of code that ran: of a region by its gas; of a whole contract, whose gas nobody adds
-//!     up, if a frame looked its entry up since (`Entry::used_at_s`), or an EVM holds the code, since hits of an EVM's cache write nothing.
+//!     up, if a frame looked it up since (`Entry::used_at_s`), or an EVM holds the code, since hits of an EVM's cache write nothing.
 //!     Then hints are left, unless the time is over, or the store has some that this process did not take.
 
 use crate::{

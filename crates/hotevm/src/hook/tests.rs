@@ -19,7 +19,7 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     hint::black_box,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Times hold in optimised builds only.
@@ -123,7 +123,10 @@ fn wrapping_an_evm_is_quick_and_allocates_nothing() {
 /// One EVM after another in this thread, each of which looks the same bytecode up.
 struct Visits {
     runtime: Runtime,
+    /// The bytes that the compiler was given.
     code: Bytes,
+    /// The same, as the database has them.
+    placed: Bytes,
     bytecode: ExtBytecode,
     /// Visits so far, which are the seconds of the runtime's clock.
     now_s: u32,
@@ -131,18 +134,17 @@ struct Visits {
 
 impl Visits {
     /// A contract that is compiled, and was met by two EVMs.
-    fn new(runtime: Runtime) -> Self {
-        let code = Bytes::from_static(&[0x5b, 0x00]);
+    fn new() -> Self {
+        let runtime = stopped();
+        let code = Bytes::from(vec![0x5b, 0x00, 0x00]);
         runtime.compile(&code, SpecId::OSAKA, Instructions::Stock).expect("compiled");
-        let bytecode = ExtBytecode::new_with_hash(Bytecode::new_legacy(code.clone()), keccak256(&code));
-        let mut visits = Self { runtime, code, bytecode, now_s: 0 };
-        for _ in 0..2 {
-            assert!(visits.is_native());
-        }
+        let placed = Bytes::copy_from_slice(&code);
+        let mut visits = Self { runtime, bytecode: bytecode(&placed), code, placed, now_s: 0 };
+        assert!(visits.is_native() && visits.is_native());
         visits
     }
 
-    /// What the next EVM finds, after `change` to its cache, on a fork.
+    /// What the next EVM finds on a fork, after `change` to its cache.
     fn visit(&mut self, spec: SpecId, change: impl FnOnce(&mut Prepared<Mainnet>)) -> Result<Running, Interpreted> {
         self.now_s += 1;
         self.runtime.tiers.upkeep(self.now_s);
@@ -159,54 +161,91 @@ impl Visits {
         matches!(self.visit(SpecId::OSAKA, |_| ()), Ok(Running::Native(_)))
     }
 
-    /// The code, as an entry of the runtime has it.
-    fn native_code(&self) -> Arc<NativeCode> {
-        let [entry] = &self.runtime.tiers.entries_of(keccak256(&self.code))[..] else { panic!("one entry") };
-        entry.code().expect("code")
+    fn is_cold(&mut self, spec: SpecId) -> bool {
+        matches!(self.visit(spec, |_| ()), Ok(Running::Cold))
     }
+
+    /// The entry of the code.
+    fn entry(&self) -> Arc<Entry> {
+        let [entry] = &self.runtime.tiers.entries_of(keccak256(&self.code))[..] else { panic!("one entry") };
+        entry.clone()
+    }
+
+    fn native_code(&self) -> Arc<NativeCode> {
+        self.entry().code().expect("code")
+    }
+}
+
+/// A runtime that has no worker any more, whose clock is moved by hand.
+fn stopped() -> Runtime {
+    let runtime = runtime(1);
+    assert!(runtime.tiers.stop(Duration::from_secs(60)));
+    runtime
+}
+
+fn bytecode(code: &Bytes) -> ExtBytecode {
+    ExtBytecode::new_with_hash(Bytecode::new_legacy(code.clone()), keccak256(code))
 }
 
 #[test]
 fn r3_code_that_ran_lately_is_found_without_its_entry() {
-    let mut visits = Visits::new(runtime(1));
-    let code = visits.native_code();
+    let mut visits = Visits::new();
     assert!(visits.is_native());
-    assert_eq!(code.used_at_s(), 3, "noted in the code, without a look at the entry");
-    let [entry] = &visits.runtime.tiers.entries_of(keccak256(&visits.code))[..] else { panic!("one entry") };
-    assert_eq!(entry.used_at_s(), 3, "idle eviction sees it");
+    assert_eq!(visits.native_code().used_at_s(), 3, "noted in the code, without a look at the entry");
+    assert_eq!(visits.entry().used_at_s(), 3, "idle eviction sees it");
+    assert!(visits.runtime.demote(keccak256(&visits.code)));
+    assert_eq!(visits.entry().used_at_s(), 3, "and does when the code is gone");
+    visits.runtime.compile(&visits.code, SpecId::OSAKA, Instructions::Stock).expect("compiled");
+    let newer = visits.native_code();
+    assert_eq!((newer.used_at_s(), newer.told_at_s.load(Ordering::Relaxed)), (0, 3), "uses before were not of this code");
+    assert!(visits.is_native() && newer.used_at_s() == 0, "found by its entry");
+    assert!(visits.is_native() && newer.used_at_s() == 5);
+    visits.runtime.disable();
+    assert!(matches!(visits.visit(SpecId::OSAKA, |_| ()), Err(Interpreted::Disabled)));
 }
 
 #[test]
 fn r3_code_that_ran_lately_is_not_kept_and_not_used_once_it_is_replaced() {
-    let mut visits = Visits::new(runtime(1));
+    let mut visits = Visits::new();
     assert!(visits.is_native());
     let held = visits.native_code();
     let weak = Arc::downgrade(&held);
-    visits.runtime.forget(keccak256(&visits.code));
-    assert!(matches!(visits.visit(SpecId::OSAKA, |_| ()), Ok(Running::Cold)), "mapped, but replaced");
+    assert!(visits.runtime.forget(keccak256(&visits.code)));
+    assert!(visits.is_cold(SpecId::OSAKA), "mapped, but replaced");
     drop(held);
     assert!(weak.upgrade().is_none(), "nothing else keeps it mapped");
-    assert!(matches!(visits.visit(SpecId::OSAKA, |_| ()), Ok(Running::Cold)));
+    assert!(visits.is_cold(SpecId::OSAKA));
 }
 
 #[test]
 fn r3_code_that_ran_lately_is_not_used_under_another_configuration_or_runtime() {
-    let mut visits = Visits::new(runtime(1));
-    assert!(visits.is_native());
-    assert!(matches!(visits.visit(SpecId::CANCUN, |_| ()), Ok(Running::Cold)));
-    assert!(visits.is_native());
-    visits.runtime = runtime(1);
-    assert!(matches!(visits.visit(SpecId::OSAKA, |_| ()), Ok(Running::Cold)));
+    let mut visits = Visits::new();
+    assert!(visits.is_native() && visits.is_cold(SpecId::CANCUN) && visits.is_native());
+    visits.runtime = stopped();
+    assert!(visits.is_cold(SpecId::OSAKA));
 }
 
 #[test]
 fn r3_code_that_ran_lately_is_not_used_for_other_bytes_at_its_address() {
-    let mut visits = Visits::new(runtime(1));
-    assert!(visits.is_native());
+    let mut visits = Visits::new();
     let code = visits.native_code();
-    let other = Bytes::from_static(&[0x00]);
-    visits.bytecode = ExtBytecode::new_with_hash(Bytecode::new_legacy(other.clone()), keccak256(other));
-    let address = visits.bytecode.bytecode_ptr() as usize;
-    let found = visits.visit(SpecId::OSAKA, |prepared| prepared.room.note(address, prepared.configuration.number, &code));
-    assert!(matches!(found, Ok(Running::Cold)));
+    // At another place, and shorter at the same one.
+    for other in [Bytes::from_static(&[0x5b, 0x00, 0x00]), visits.placed.slice(..2)] {
+        visits.bytecode = bytecode(&other);
+        let address = visits.bytecode.bytecode_ptr() as usize;
+        assert_eq!(address, other.as_ptr() as usize, "not copied, since it ends in a STOP");
+        let _ = visits.visit(SpecId::OSAKA, |prepared| prepared.room.note(address, prepared.configuration.number, &code));
+        assert_eq!(code.used_at_s(), 0, "not found as one that ran lately");
+    }
+}
+
+#[test]
+fn r3_the_place_by_which_code_is_known_is_held_as_long_as_the_code() {
+    let mut visits = Visits::new();
+    let code = visits.native_code();
+    visits.runtime.clear();
+    visits.bytecode = bytecode(&Bytes::new());
+    assert!(!visits.placed.is_unique());
+    drop(code);
+    assert!(visits.placed.is_unique());
 }

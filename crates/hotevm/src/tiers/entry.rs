@@ -141,7 +141,7 @@ pub(crate) struct Entry {
     code: Slot<NativeCode>,
     /// A [`Stage`]. Written under the ledger's lock, but for Cold to Watched (by compare and exchange); read anywhere, acquire.
     stage: AtomicU8,
-    /// Runtime second of the last use that went through the map. Written by executing threads, read by upkeep, relaxed: a hint.
+    /// Runtime second of the last use, but for those noted in the code. Written by executing threads, read by upkeep, relaxed: a hint.
     used_at_s: AtomicU32,
     pub(crate) key: Key,
     pub(crate) configuration: Arc<Configuration>,
@@ -288,6 +288,10 @@ impl Entry {
     pub(crate) fn publish(&self, ledger: &mut Ledger, code: Option<Arc<NativeCode>>, stage: Stage) -> Option<Arc<NativeCode>> {
         if self.stage() == Stage::Gone {
             return code;
+        }
+        // Uses noted in code that goes stay known.
+        if let Some(old) = self.code() {
+            self.used_at_s.fetch_max(old.used_at_s(), Ordering::Relaxed);
         }
         let old = self.code.swap(code);
         self.stage.store(stage as u8, Ordering::Release);

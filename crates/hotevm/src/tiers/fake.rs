@@ -14,7 +14,7 @@ use crate::{
     tiers::entry::Tier,
 };
 use hotevm_abi::{Artifact, EntryPoint, LeaveRow};
-use hotevm_code::{CodeMemory, Image, Machine, SharedObject};
+use hotevm_code::{CodeMemory, Executable, Image, Machine, SharedObject};
 use revm::primitives::Bytes;
 use std::time::Duration;
 
@@ -130,18 +130,7 @@ impl Compile for Fake {
             Behaviour::Panic => panic!("the compiler panics"),
         }
         let executable = self.0.memory.load(&image()).map_err(|error| Rejection::Memory(error.to_string()))?;
-        let leave = LeaveRow { pc: 0, gas: 0, top: 0, reason: hotevm_ir::LeaveReason::Outside as u8, constants: vec![] };
-        let bytes = self.0.bytes.load(Ordering::Relaxed);
-        Ok(Parts {
-            executable,
-            entries: vec![EntryPoint { pc: 0, number: 0, height_min: 0, height_max: 1024, memory_min: 0 }],
-            leaves: vec![leave],
-            instructions: 1,
-            bytes,
-            region: request.region.clone().unwrap_or_default(),
-            compile_cpu_ns: 0,
-            stored: None,
-        })
+        Ok(parts(executable, self.0.bytes.load(Ordering::Relaxed), request.region.clone().unwrap_or_default()))
     }
 
     fn keep(&self, kept: &Kept<'_>) -> Result<SharedObject, Rejection> {
@@ -164,6 +153,27 @@ impl Compile for Fake {
             stored: Some(key),
         })
     }
+}
+
+fn parts(executable: Executable, bytes: usize, region: Vec<u32>) -> Parts {
+    let leave = LeaveRow { pc: 0, gas: 0, top: 0, reason: hotevm_ir::LeaveReason::Outside as u8, constants: vec![] };
+    Parts {
+        executable,
+        entries: vec![EntryPoint { pc: 0, number: 0, height_min: 0, height_max: 1024, memory_min: 0 }],
+        leaves: vec![leave],
+        instructions: 1,
+        bytes,
+        region,
+        compile_cpu_ns: 0,
+        stored: None,
+    }
+}
+
+/// Code that no entry has.
+#[cfg(not(feature = "loom"))]
+pub(crate) fn native_code() -> Arc<crate::code::NativeCode> {
+    let executable = CodeMemory::new(1 << 20).load(&image()).expect("loaded");
+    Arc::new(crate::code::NativeCode::new(parts(executable, 100, vec![]), Tier::Whole, 0))
 }
 
 /// A function that leaves at site 0, which the frame holds from the start.
