@@ -305,18 +305,15 @@ impl<CTX: ContextTr> Hook<CTX> {
             }
         }
         let number = prepared.configuration.number;
-        if let Some(code) = prepared.room.lately(address, number)
-            && tiers.config.preset != Preset::Stress
-            && code.is_at(bytecode)
-            && !code.is_replaced()
-        {
+        let lately = prepared.room.lately(address, number).filter(|code| code.is_at(bytecode) && !code.is_replaced());
+        let is_noted = lately.is_some();
+        let found = if let Some(code) = lately {
             code.used(tiers.now_s());
-            code.prefetch();
-            prepared.room.slot(address).held = Some(((**bytecode).clone(), Known::Code(code.clone())));
-            return Ok(Running::Native(code));
-        }
-        let Some(hash) = bytecode.hash() else { return Err(Interpreted::HashMismatch) };
-        let found = tiers.find((hash, number), bytecode, &prepared.configuration);
+            Found::Code(code)
+        } else {
+            let Some(hash) = bytecode.hash() else { return Err(Interpreted::HashMismatch) };
+            tiers.find((hash, number), bytecode, &prepared.configuration)
+        };
         let (known, running) = match found {
             Found::Code(code) => (None, Ok(Running::Native(code))),
             Found::Entry(entry) => {
@@ -330,7 +327,7 @@ impl<CTX: ContextTr> Hook<CTX> {
         let known = match &running {
             Ok(Running::Native(code)) => {
                 code.prefetch();
-                if code.is_at(bytecode) {
+                if !is_noted && code.is_at(bytecode) {
                     prepared.room.note(address, number, code);
                 }
                 Some(Known::Code(code.clone()))

@@ -179,7 +179,7 @@ impl Tiers {
     /// What there is for a code that a frame starts with. Without workers an entry is made here, in preset `test` compiled, too.
     pub(crate) fn find(self: &Arc<Self>, key: Key, bytecode: &Bytecode, configuration: &Arc<Configuration>) -> Found {
         let now_s = self.now_s();
-        // Preset `stress` wants to see every frame that starts.
+        // Preset `stress` wants to see every frame that starts: it does not learn places either.
         let is_seen = self.config.preset == Preset::Stress;
         let found = self.entries.try_with(&key, |entry| match entry.code_met(bytecode).filter(|_| !is_seen) {
             Some(code) => {

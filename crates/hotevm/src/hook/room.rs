@@ -85,7 +85,7 @@ impl Room {
         }
         // A thread that ends may have no place for it any more.
         let _ = SPARE.try_with(|spare| {
-            let other = spare.take().filter(|other| self.lately.is_empty() && !other.lately.is_empty());
+            let other = spare.take().filter(|_| self.lately.is_empty());
             spare.set(Some(other.unwrap_or(self)));
         });
     }
