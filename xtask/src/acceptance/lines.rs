@@ -287,7 +287,7 @@ pub(super) const LINES: [Line; 34] = [
             "interpreter,tiered",
             "--settle",
             "--rounds",
-            "40",
+            "60",
             "--cold-caches"
         ],
         status: Status::Decides,
