@@ -425,9 +425,43 @@ impl Function {
     pub fn type_of(&self, value: Value) -> Type {
         self.values[value.index()]
     }
+
+    /// All instructions, in the order of the blocks, with the values that they define.
+    pub fn instructions(&self) -> impl Iterator<Item = (Option<Value>, &Inst)> {
+        self.blocks.iter().flat_map(|block| &block.insts).map(|(value, inst)| (*value, inst))
+    }
+
+    /// By value, what is said of the instruction that defines it; nothing of parameters.
+    ///
+    /// # Panics
+    /// When an instruction defines a value that is not of this function.
+    pub fn by_value<'a, T: Clone>(&'a self, tell: impl Fn(&'a Inst) -> Option<T>) -> Vec<Option<T>> {
+        let mut told = vec![None; self.values.len()];
+        for (value, inst) in self.instructions() {
+            if let Some(value) = value {
+                told[value.index()] = tell(inst);
+            }
+        }
+        told
+    }
 }
 
 impl Inst {
+    /// The word, if this is a constant one.
+    pub const fn as_const(&self) -> Option<U256> {
+        if let Self::Const(word) = self { Some(*word) } else { None }
+    }
+
+    /// The number, if this is a constant one.
+    pub const fn as_number(&self) -> Option<u64> {
+        if let Self::Number(number) = self { Some(*number) } else { None }
+    }
+
+    /// The number that this one stands behind, and how many bytes.
+    pub const fn as_offset(&self) -> Option<(Value, u32)> {
+        if let Self::Offset(base, bytes) = self { Some((*base, *bytes)) } else { None }
+    }
+
     /// Type of the result; none for instructions that define nothing.
     pub fn result(&self) -> Option<Type> {
         match self {

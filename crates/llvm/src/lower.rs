@@ -58,7 +58,7 @@ pub(crate) fn lower<'ctx>(
 ) -> Result<Lowered> {
     let parts = parts::parts(function, limits.part_instructions_max);
     let symbols = Symbols::declare(context, module, &parts, function)?;
-    let constants = constants(function);
+    let constants = function.by_value(Inst::as_const);
     let mut lower = Lower {
         context,
         module,
@@ -418,19 +418,9 @@ impl<'ctx> Lower<'ctx, '_> {
     }
 }
 
-fn constants(function: &Function) -> Vec<Option<U256>> {
-    let mut constants = vec![None; function.values.len()];
-    for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
-        if let (Some(value), Inst::Const(word)) = (value, inst) {
-            constants[value.index()] = Some(*word);
-        }
-    }
-    constants
-}
-
 fn checked(function: &Function) -> Vec<bool> {
     let mut checked = vec![false; function.values.len()];
-    for (_, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
+    for (_, inst) in function.instructions() {
         if let Inst::Narrow(word, _) = inst {
             checked[word.index()] = true;
         }

@@ -97,16 +97,7 @@ struct Addresses {
 
 impl Addresses {
     fn new(function: &Function) -> Self {
-        let count = function.values.len();
-        let (mut numbers, mut bases) = (vec![None; count], vec![None; count]);
-        for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
-            match (value, inst) {
-                (Some(value), Inst::Number(number)) => numbers[value.index()] = Some(*number),
-                (Some(value), Inst::Offset(base, bytes)) => bases[value.index()] = Some((*base, *bytes)),
-                _ => {}
-            }
-        }
-        Self { numbers, bases }
+        Self { numbers: function.by_value(Inst::as_number), bases: function.by_value(Inst::as_offset) }
     }
 
     /// The end of an access that does not begin at a constant, counted from a number.

@@ -41,12 +41,8 @@ pub struct Walk<'a> {
     covered: Vec<u64>,
     /// What was covered before each check on the way.
     before: Vec<(Value, u64)>,
-    /// Per number: the number it stands behind, and how far.
-    bases: Vec<Option<(Value, u32)>>,
-    /// Results of narrowings.
-    narrowed: Vec<bool>,
-    /// Constant numbers.
-    numbers: Vec<Option<u64>>,
+    /// What defines each value; nothing for parameters.
+    defined_by: Vec<Option<&'a Inst>>,
     met: Vec<bool>,
 }
 
@@ -54,18 +50,14 @@ impl<'a> Walk<'a> {
     /// Prepares the walk; all values defined in the function must stand in its table.
     pub fn new(function: &'a Function) -> Self {
         let count = function.values.len();
-        let (mut numbers, mut bases, mut narrowed) = (vec![None; count], vec![None; count], vec![false; count]);
-        for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
-            let Some(value) = value else { continue };
-            match inst {
-                Inst::Number(number) => numbers[value.index()] = Some(*number),
-                Inst::Offset(base, bytes) => bases[value.index()] = Some((*base, *bytes)),
-                Inst::Narrow(..) => narrowed[value.index()] = true,
-                _ => {}
-            }
+        Self {
+            function,
+            visible: vec![false; count],
+            covered: vec![0; count],
+            before: vec![],
+            defined_by: function.by_value(Some),
+            met: vec![false; function.blocks.len()],
         }
-        let met = vec![false; function.blocks.len()];
-        Self { function, visible: vec![false; count], covered: vec![0; count], before: vec![], bases, narrowed, numbers, met }
     }
 
     /// Walks.
@@ -143,13 +135,18 @@ impl<'a> Walk<'a> {
 
     /// The number that an address stands behind, and how far.
     fn base(&self, address: Value) -> (Value, u32) {
-        self.bases[address.index()].unwrap_or((address, 0))
+        self.defined_by[address.index()].and_then(Inst::as_offset).unwrap_or((address, 0))
+    }
+
+    /// The address, if it is a constant one.
+    fn number(&self, address: Value) -> Option<u64> {
+        self.defined_by[address.index()].and_then(Inst::as_number)
     }
 
     /// V17 for an access.
     fn access(&self, address: Value, length: u32, block: usize, facts: &Facts) -> Checked {
         self.address(address, block)?;
-        let is_covered = match self.numbers[address.index()] {
+        let is_covered = match self.number(address) {
             Some(number) => number.saturating_add(length.into()) <= facts.memory,
             None => {
                 let (base, offset) = self.base(address);
@@ -197,7 +194,7 @@ impl<'a> Walk<'a> {
             Inst::Narrow(value, _) | Inst::CallDataLoad(value) => self.operand(*value, Type::Word, block),
             Inst::Reach { address, length, .. } => {
                 self.address(*address, block)?;
-                match self.numbers[address.index()] {
+                match self.number(*address) {
                     Some(number) => facts.memory = facts.memory.max(number.saturating_add(u64::from(*length))),
                     None => {
                         let (base, offset) = self.base(*address);
@@ -210,7 +207,7 @@ impl<'a> Walk<'a> {
             }
             Inst::Offset(base, bytes) => {
                 self.address(*base, block)?;
-                let is_narrowed = self.narrowed[base.index()] && *bytes < 1 << 31;
+                let is_narrowed = matches!(self.defined_by[base.index()], Some(Inst::Narrow(..))) && *bytes < 1 << 31;
                 hold(is_narrowed, 21, block, || format!("{bytes} bytes behind {base}"))
             }
             Inst::MLoad(address) => self.access(*address, 32, block, facts),

@@ -16,7 +16,7 @@ use hotevm_ir::{
 use inkwell::{
     IntPredicate,
     basic_block::BasicBlock,
-    values::{BasicMetadataValueEnum, BasicValueEnum, FunctionValue, IntValue, PhiValue, PointerValue},
+    values::{BasicMetadataValueEnum, BasicValueEnum, FunctionValue, InstructionValue, IntValue, PhiValue, PointerValue},
 };
 use std::mem::offset_of;
 
@@ -93,24 +93,24 @@ impl<'ctx> Lower<'ctx, '_> {
 
     /// A host instruction that goes on, as a rule.
     pub(super) fn host(&mut self, call: &HostCall, gas_behind: u32, top: PointerValue<'ctx>) -> Result<()> {
-        match self.host_call_of(call, gas_behind, self.abilities.exits, top)? {
-            Some(status) => self.return_unless_zero(status.into_int_value()),
-            None => Ok(()),
+        if let Some(status) = self.host_call_of(call, gas_behind, self.abilities.exits, top)? {
+            let ends = self.return_unless_zero(status.into_int_value())?;
+            self.symbols.mark_unlikely(ends);
         }
+        Ok(())
     }
 
-    /// Returns to the host with any status but `Continue`.
-    fn return_unless_zero(&mut self, status: IntValue<'ctx>) -> Result<()> {
+    /// Returns to the host with any status but `Continue`; the branch that does.
+    fn return_unless_zero(&mut self, status: IntValue<'ctx>) -> Result<InstructionValue<'ctx>> {
         let function = self.part_state()?.function;
         let (ended, goes_on) =
             (self.context.append_basic_block(function, "ended"), self.context.append_basic_block(function, "on"));
         let ends = self.builder.build_int_compare(IntPredicate::NE, status, self.symbols.i32.const_zero(), "ends")?;
         let branch = self.builder.build_conditional_branch(ends, ended, goes_on)?;
-        self.symbols.mark_unlikely(branch);
         self.builder.position_at_end(ended);
         self.builder.build_return(Some(&status))?;
         self.builder.position_at_end(goes_on);
-        Ok(())
+        Ok(branch)
     }
 
     /// The gas that a host instruction charges for the section behind it: where the next instruction charges, and its leave row
@@ -155,14 +155,7 @@ impl<'ctx> Lower<'ctx, '_> {
             self.builder.build_return(Some(&status))?;
             return Ok(());
         }
-        let function = self.part_state()?.function;
-        let (ended, goes_on) =
-            (self.context.append_basic_block(function, "suspended"), self.context.append_basic_block(function, "on"));
-        let ends = self.builder.build_int_compare(IntPredicate::NE, status, self.symbols.i32.const_zero(), "ends")?;
-        self.builder.build_conditional_branch(ends, ended, goes_on)?;
-        self.builder.position_at_end(ended);
-        self.builder.build_return(Some(&status))?;
-        self.builder.position_at_end(goes_on);
+        self.return_unless_zero(status)?;
         self.jump(next, top)
     }
 

@@ -23,7 +23,7 @@ pub(super) fn moved(function: &Function, has_tests: bool, constants: &[Option<U2
     let mut moved = vec![false; function.values.len()];
     let is_mask = |value: &Value| constants[value.index()].is_some_and(is_narrow);
     let sums = if has_tests { sums(function, constants) } else { vec![false; function.values.len()] };
-    for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
+    for (value, inst) in function.instructions() {
         let Some(value) = value else { continue };
         moved[value.index()] = match inst {
             _ if sums[value.index()] => true,
@@ -40,7 +40,7 @@ pub(super) fn moved(function: &Function, has_tests: bool, constants: &[Option<U2
             return moved;
         }
     }
-    for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
+    for (value, inst) in function.instructions() {
         if let (Some(value), Inst::Pure(..)) = (value, inst) {
             moved[value.index()] = false;
         }
@@ -63,7 +63,7 @@ fn clear_read_by_ends(function: &Function, has_tests: bool, moved: &mut [bool]) 
 /// Takes out what breaks M1 at one instruction or another; whether there was any.
 fn narrow_down(function: &Function, has_tests: bool, constants: &[Option<U256>], sums: &[bool], moved: &mut [bool]) -> bool {
     let mut changed = false;
-    for (value, inst) in function.blocks.iter().flat_map(|block| &block.insts) {
+    for (value, inst) in function.instructions() {
         match inst {
             Inst::Store(..) => {}
             Inst::Narrow(..) if has_tests => {}
@@ -72,7 +72,7 @@ fn narrow_down(function: &Function, has_tests: bool, constants: &[Option<U256>],
                 let Some(value) = value else { continue };
                 let fits = args.iter().all(|arg| moved[arg.index()] || constants[arg.index()].is_some());
                 if !is_bitwise(*op) && !sums[value.index()] || !fits {
-                    clear(moved, *value, &mut changed);
+                    clear(moved, value, &mut changed);
                 }
                 let is_test = has_tests && is_equality(*op) && fits;
                 if !moved[value.index()] && !is_test {
