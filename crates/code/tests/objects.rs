@@ -7,7 +7,9 @@
 mod made;
 
 use hotevm_code::{Image, ImageError, LinkError, Machine, layout_text, link};
-use made::{ENTRY, Made, TABLE, TABLE_CODE, constants_object, jump_object, set_constants_alignment, table_object};
+use made::{
+    ENTRY, Made, TABLE, TABLE_CODE, constants_object, jump_object, set_constant_len, set_constants_alignment, table_object,
+};
 use object::{
     Architecture, SectionKind, SymbolKind, elf,
     write::{SymbolId, SymbolSection},
@@ -100,6 +102,18 @@ fn g3_constants_that_nothing_points_to_are_not_stored() {
     assert_eq!(constants_len(&constants_object([7, 8, 9, 10], 8, -4)), 24);
     assert_eq!(constants_len(&constants_object([7, 8, 7, 10], 8, -4)), 16);
     assert_eq!(constants_len(&constants_object([7, 8, 9, 10], 0, -4)), 32, "no length, nothing to tell apart");
+}
+
+#[test]
+fn g3_an_object_in_which_nothing_points_to_any_constant_is_linked() {
+    let mut made = Made::new(Architecture::X86_64, &[0xc3]);
+    let constants = made.section(".rodata.cst8", SectionKind::ReadOnlyData, &[7; 16], 8);
+    made.flags(constants, elf::SHT_PROGBITS, elf::SHF_ALLOC | elf::SHF_MERGE);
+    let mut object = made.bytes();
+    set_constant_len(&mut object, 8);
+    let image = link(&object, ENTRY).unwrap();
+    check_laws(&image);
+    assert_eq!((image.bytes.as_slice(), image.text_len), ([0xc3].as_slice(), 1));
 }
 
 #[test]

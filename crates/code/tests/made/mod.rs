@@ -141,7 +141,7 @@ pub fn constants_object<const N: usize>(constants: [u64; N], constant_len: u64, 
 }
 
 /// Says how long the constants of the sections are that may be merged, which the writer of objects cannot.
-fn set_constant_len(object: &mut [u8], len: u64) {
+pub fn set_constant_len(object: &mut [u8], len: u64) {
     set_in_mergeable(object, 0x38, len);
 }
 
