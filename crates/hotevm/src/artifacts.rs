@@ -74,7 +74,7 @@ pub struct Preloaded {
     pub regions: u64,
     /// Artifacts for gas costs that are not those of a fork.
     pub unknown_configuration: u64,
-    /// Artifacts whose code could not be mapped.
+    /// Artifacts whose code could not be mapped, or that are not for this process.
     pub not_mapped: u64,
     /// Inputs that the process before had hashed lately, hashed again.
     pub hashes: u64,
@@ -153,7 +153,9 @@ impl Compiler {
     pub(crate) fn stored(&self, store: &dyn ArtifactStore, request: &Request<'_>) -> Option<SharedObject> {
         let code_hash = revm::primitives::keccak256(request.bytecode);
         let key = self.key(code_hash, request.settings, request.config)?;
-        store.load(&key, None).ok().flatten()
+        // A store is believed nothing but the bytes of an object, which were checked when it was made.
+        let object = store.load(&key, None).ok().flatten()?;
+        object.artifact().key.mismatch(&key).is_none().then_some(object)
     }
 }
 
@@ -215,11 +217,12 @@ impl Runtime {
         catch_unwind(AssertUnwindSafe(build)).unwrap_or(Err(Rejection::Panic))
     }
 
-    /// Puts the code of an artifact in place, unless the entry has code that is as good. The caller has checked it against
-    /// [`Runtime::acceptance`], or had a store do so.
+    /// Puts the code of an artifact in place, unless the entry has code that is as good.
+    ///
+    /// What it holds is run: take artifacts from where nobody else can write. Checked is that it is for this process, and not who made it.
     ///
     /// # Errors
-    /// When there is no memory for it.
+    /// When [`Runtime::acceptance`] refuses it, or there is no memory for it.
     pub fn take_artifact(&self, object: SharedObject) -> Result<Taken, Rejection> {
         self.tiers.take_artifact(object)
     }
@@ -298,6 +301,7 @@ impl Runtime {
 impl Tiers {
     fn take_artifact(&self, object: SharedObject) -> Result<Taken, Rejection> {
         let key = &object.artifact().key;
+        acceptance(&self.config).check(key).map_err(Rejection::Refused)?;
         let tier = tier_in(key);
         if tier != tiers::entry::Tier::Whole && self.config.preset == Preset::Test {
             return Ok(Taken::Region);

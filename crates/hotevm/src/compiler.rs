@@ -15,7 +15,7 @@ use crate::{
     sync::Arc,
     tiers::entry::{Entry, Tier},
 };
-use hotevm_abi::{EntryPoint, LeaveRow};
+use hotevm_abi::{EntryPoint, LeaveRow, Refusal};
 use hotevm_code::{CodeMemory, Image, SharedObject};
 use revm::primitives::Bytes;
 use std::{cell::Cell, fmt, time::Duration};
@@ -56,6 +56,9 @@ pub enum Rejection {
     /// No executable memory.
     #[error("code memory: {0}")]
     Memory(String),
+    /// An artifact is not for this process.
+    #[error("artifact: {0}")]
+    Refused(Refusal),
     /// It was forgotten while it was compiled.
     #[error("forgotten meanwhile")]
     Forgotten,

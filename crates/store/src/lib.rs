@@ -43,11 +43,12 @@ mod text;
 
 pub use counts::{Count, StoreCounts};
 pub use error::StoreError;
+// What the signatures of the trait name, so that a store of one's own needs no other crate.
+pub use hotevm_abi::{Acceptance, ArtifactKey, Refusal};
+pub use hotevm_code::SharedObject;
 pub use local::{DEFAULT_BUDGET_BYTES, DEFAULT_DIRECTORY, LocalConfig, LocalStore};
 pub use text::manifest_text;
 
-use hotevm_abi::{Acceptance, ArtifactKey};
-use hotevm_code::SharedObject;
 use std::{fmt::Debug, ops::ControlFlow};
 
 /// The most bytes that hints may have.

@@ -16,7 +16,7 @@ use crate::{
         fake::Fake,
     },
 };
-use hotevm_abi::{Artifact, ArtifactKey, Tier as KeyTier};
+use hotevm_abi::{Artifact, ArtifactKey, Refusal, Tier as KeyTier};
 use hotevm_code::SharedObject;
 use hotevm_store::ArtifactStore;
 use revm::{
@@ -72,14 +72,31 @@ impl Bench {
     }
 }
 
-/// An artifact of these blocks of a code, made on a machine with a CPU feature of this name, where one is given.
-fn elsewhere(number: u8, blocks: &[usize], tier: Tier, feature: Option<&str>) -> SharedObject {
+/// An artifact of these blocks of a code, made for CPUs with a feature of this name.
+fn elsewhere(number: u8, blocks: &[usize], tier: Tier, feature: &str) -> SharedObject {
     let bench = Bench::new(&Shelf::default(), |_| {});
     bench.compile(number, blocks, tier);
     bench.settle();
     let artifact = bench.shelf.objects()[0].artifact().clone();
-    let key = ArtifactKey { features: feature.map(str::to_owned).into_iter().collect(), ..artifact.key };
+    let key = ArtifactKey { features: vec![feature.to_owned()], ..artifact.key };
     SharedObject::write(&Artifact { key, ..artifact }).expect("an object")
+}
+
+/// A feature that the CPU has, and that the keys of these tests do not name.
+fn own_feature() -> &'static str {
+    hotevm_code::host_features()[0]
+}
+
+#[test]
+fn what_is_not_for_this_process_is_not_taken() {
+    let bench = Bench::new(&Shelf::default(), |_| {});
+    let foreign = elsewhere(1, &[0], Tier::Whole, "a-feature-of-no-cpu");
+    assert_eq!(bench.runtime.take_artifact(foreign.clone()), Err(Rejection::Refused(Refusal::Cpu)));
+    // Not from a store either, whatever that store thinks.
+    bench.shelf.store(&foreign).expect("stored");
+    let preloaded = bench.preload();
+    assert_eq!((preloaded.taken, preloaded.not_mapped), (0, 1));
+    assert!(bench.entry(1).code().is_none());
 }
 
 fn code(number: u8) -> Bytes {
@@ -365,7 +382,7 @@ fn p5_what_another_tier_or_machine_has_use_for_is_not_taken_away() {
         bench.settle();
     }
     // A region that came from another machine grows.
-    let foreign = elsewhere(3, &[0], Tier::Native1, Some("other"));
+    let foreign = elsewhere(3, &[0], Tier::Native1, own_feature());
     bench.shelf.store(&foreign).expect("stored");
     assert_eq!(bench.runtime.take_artifact(foreign), Ok(Taken::New));
     bench.compile(3, &[0, 4], Tier::Native2);
@@ -381,7 +398,7 @@ fn p5_code_of_an_artifact_is_not_kept_as_if_it_was_compiled_here() {
     bench.shelf.wait_for_calls(1);
     let entry = bench.compile(1, &[0], Tier::Native1);
     assert!(entry.writing.load(Ordering::Relaxed), "it waits behind the first");
-    assert_eq!(bench.runtime.take_artifact(elsewhere(1, &[0, 4], Tier::Native2, Some("other"))), Ok(Taken::New));
+    assert_eq!(bench.runtime.take_artifact(elsewhere(1, &[0, 4], Tier::Native2, own_feature())), Ok(Taken::New));
     bench.shelf.hold(false);
     bench.settle();
     let kept: Vec<_> = bench.shelf.objects().iter().map(|object| object.artifact().key.code_hash).collect();

@@ -181,7 +181,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
             is_watched
         });
         let before = self.frame.interpreter.gas.remaining();
-        let mut look = Look::new(tiers, &entry, before, is_watched);
+        let mut look = Look::new(tiers, &entry, &self.frame.interpreter, is_watched);
         look.go_on();
         look.record(self.frame.interpreter.bytecode.pc());
         let timer = tiers.timer();
@@ -274,7 +274,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         let tiers = self.tiers;
         let before = self.frame.interpreter.gas.remaining();
         let is_recording = !is_often || tiers.may_grow(&owner);
-        let mut look = Look::new(tiers, &owner, before, is_recording);
+        let mut look = Look::new(tiers, &owner, &self.frame.interpreter, is_recording);
         // What was replaced is not entered again (T4).
         if !code.is_replaced() {
             look.code = Some(code.clone());
@@ -465,7 +465,7 @@ struct Look<'a> {
     tiers: &'a Arc<Tiers>,
     entry: &'a Arc<Entry>,
     /// Notes the blocks that run; none where they are not noted.
-    watching: Option<Watching<'a>>,
+    watching: Option<Watching>,
     /// Blocks that were known before.
     blocks: u32,
     /// Native code that may be entered; looked for again when something changed.
@@ -486,7 +486,7 @@ struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    fn new(tiers: &'a Arc<Tiers>, entry: &'a Arc<Entry>, before: u64, is_recording: bool) -> Self {
+    fn new(tiers: &'a Arc<Tiers>, entry: &'a Arc<Entry>, interpreter: &Interpreter<EthInterpreter>, is_recording: bool) -> Self {
         let stops = tiers.stops_per_look(STOPS_PER_LOOK);
         let changes = tiers.changes.load(Ordering::Acquire);
         let profile = entry.profile();
@@ -494,12 +494,12 @@ impl<'a> Look<'a> {
             tiers,
             entry,
             blocks: profile.map_or(0, Profile::blocks),
-            watching: profile.filter(|_| is_recording).map(|profile| Watching::begin(profile, stops)),
+            watching: (is_recording && profile.is_some()).then(|| Watching::begin(entry, interpreter, stops)),
             changes,
             // Code that is published after this moves `changes` (T6), which is looked at now and then.
             code: entry.ready_code(),
             waits_for_newer: false,
-            before,
+            before: interpreter.gas.remaining(),
             added: 0,
             told: 0,
             next: stops,
@@ -589,7 +589,7 @@ impl<'a> Look<'a> {
         if let Some((watching, profile)) = self.watching.as_ref().zip(self.entry.profile()) {
             let passed = watching.passed();
             watching.tell();
-            profile.watched(passed - self.told, heat);
+            profile.watched(passed.saturating_sub(self.told), heat);
             self.told = passed;
         }
         self.tiers.heated(self.entry, heat);

@@ -13,9 +13,16 @@ use crate::{
     sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, lock, wait},
     tiers::entry::Tier,
 };
+#[cfg(not(feature = "loom"))]
+use crate::{
+    configuration::{Configurations, Settings},
+    tiers::entry::Entry,
+};
 use hotevm_abi::{Artifact, EntryPoint, LeaveRow};
 use hotevm_code::{CodeMemory, Executable, Image, Machine, SharedObject};
 use revm::primitives::Bytes;
+#[cfg(not(feature = "loom"))]
+use revm::primitives::{hardfork::SpecId, keccak256};
 use std::time::Duration;
 
 /// What the compiler does.
@@ -174,6 +181,16 @@ fn parts(executable: Executable, bytes: usize, region: Vec<u32>) -> Parts {
 pub(crate) fn native_code() -> Arc<crate::code::NativeCode> {
     let executable = CodeMemory::new(1 << 20).load(&image()).expect("loaded");
     Arc::new(crate::code::NativeCode::new(parts(executable, 100, vec![]), Tier::Whole, 0))
+}
+
+/// An entry that no runtime has, with a profile.
+#[cfg(not(feature = "loom"))]
+pub(crate) fn watched_entry() -> Arc<Entry> {
+    let configuration = Configurations::default().get(Settings::stock(SpecId::OSAKA, [0; 4]));
+    let bytecode = Bytes::from_static(&[0; 100]);
+    let entry = Entry::new((keccak256(&bytecode), configuration.number), configuration, bytecode);
+    assert!(entry.watch());
+    Arc::new(entry)
 }
 
 /// A function that leaves at site 0, which the frame holds from the start.

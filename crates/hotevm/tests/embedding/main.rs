@@ -3,6 +3,7 @@
 //! in   small contracts, run by revm's EVM and by hotevm with the same changes made to both
 //! out  the same results, states and database reads; without the feature `llvm` both sides interpret, and the comparison still holds
 
+mod careless;
 mod lent;
 
 use alloy_evm::{
