@@ -41,7 +41,7 @@ pub(crate) struct NativeCode {
     executable: Executable,
     /// The entry that it was published in; set before it can be seen there.
     owner: OnceLock<Weak<Entry>>,
-    /// Gas charged while this code ran, added to by executing threads, relaxed: a hint.
+    /// Gas charged while this code ran, added to by executing threads, relaxed: a hint. Of two that add at once one may be lost.
     gas: AtomicU64,
     /// The entry at which a frame begins.
     start: Option<EntryPoint>,
@@ -60,8 +60,6 @@ pub(crate) struct NativeCode {
     pub(crate) is_taken: bool,
     /// The leaves out of its region by site: added to by executing threads, relaxed: hints.
     left: Box<[AtomicU32]>,
-    /// Runtime second of the entry's last use that a store was told of. Set before publication, then by the writer alone; relaxed.
-    pub(crate) told_at_s: AtomicU32,
 }
 
 /// What a compiler hands over.
@@ -113,7 +111,6 @@ impl NativeCode {
             gas: AtomicU64::new(0),
             left: std::iter::repeat_with(AtomicU32::default).take(sites).collect(),
             asked: AtomicBool::new(false),
-            told_at_s: AtomicU32::new(0),
         }
     }
 
@@ -161,8 +158,6 @@ impl NativeCode {
     /// Says which entry it belongs to, before it is published there.
     pub(crate) fn belongs_to(&self, entry: &Arc<Entry>) {
         self.owner.get_or_init(|| Arc::downgrade(entry));
-        // What was used before was not this code.
-        self.told_at_s.store(entry.used_at_s(), Ordering::Relaxed);
     }
 
     /// Notes a use at this second, as [`Entry::used`] does.
@@ -210,7 +205,9 @@ impl NativeCode {
 
     /// Adds gas charged while it ran; the sum.
     pub(crate) fn add_gas(&self, gas: u64) -> u64 {
-        self.gas.fetch_add(gas, Ordering::Relaxed).saturating_add(gas)
+        let sum = self.gas().saturating_add(gas);
+        self.gas.store(sum, Ordering::Relaxed);
+        sum
     }
 
     /// Counts a leave out of the region; how often that site was left at.

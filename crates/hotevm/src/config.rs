@@ -164,6 +164,8 @@ tuning! {
     store_queue_len_max: usize = 1 << 16, 1 << 16, 1 << 16;
     /// Milliseconds before a store that failed is tried again; doubles up to 256 times as long.
     store_retry_ms: u32 = 1000, 1000, 1000;
+    /// Seconds between two times at which the store is told what ran, and hints are left; at least one.
+    store_upkeep_s: u32 = 600, 600, 600;
     /// Seconds that shutting down waits for jobs that run, and then again for code that is being written to the store.
     shutdown_s: u32 = 5, 5, 5;
 }

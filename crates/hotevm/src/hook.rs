@@ -285,6 +285,7 @@ impl<CTX: ContextTr> Hook<CTX> {
         {
             match known {
                 Known::Code(code) if !code.is_replaced() && tiers.config.preset != Preset::Stress => {
+                    code.used(tiers.now_s());
                     return Ok(Running::Native(code.clone()));
                 }
                 // Preset `stress` wants to see every frame that starts.

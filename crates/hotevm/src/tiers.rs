@@ -66,7 +66,7 @@ use profile::Profile;
 use queue::{Job, Pushed, Queue};
 use revm::{bytecode::Bytecode, primitives::Bytes};
 use seen::Seen;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Gas that code runs between two looks at whether it deserves the next tier.
 const GAS_PER_LOOK: u64 = 1 << 16;
@@ -133,10 +133,7 @@ pub(crate) enum Found {
 
 impl Tiers {
     pub(crate) fn new(config: Config, compiler: Box<dyn Compile>) -> Self {
-        let writer = config.store.clone().map(|store| {
-            let back_off = Duration::from_millis(config.tuning.store_retry_ms.into());
-            Writer::new(store, config.tuning.store_queue_len_max, back_off)
-        });
+        let writer = config.store.clone().map(|store| Writer::new(store, &config.tuning));
         Self {
             writer,
             counters: Counters::default(),
@@ -411,7 +408,7 @@ impl Tiers {
             // Nobody would take the job.
             return false;
         }
-        if entry.queued.load(Ordering::Acquire) {
+        if !waits && entry.queued.load(Ordering::Acquire) {
             self.counters.queue_merged.fetch_add(1, Ordering::Relaxed);
             return false;
         }
@@ -420,6 +417,7 @@ impl Tiers {
         let got_there = matches!(pushed, Pushed::Waiting | Pushed::Displaced);
         let counter = match pushed {
             Pushed::Waiting => &self.counters.queued,
+            Pushed::Merged => &self.counters.queue_merged,
             Pushed::Displaced => {
                 self.counters.queued.fetch_add(1, Ordering::Relaxed);
                 &self.counters.queue_dropped

@@ -13,7 +13,6 @@ use super::{
     writer::{Job, Next, Wanted, Writer, WriterCount},
 };
 use crate::{
-    code::NativeCode,
     compiler::Kept,
     sync::{Arc, Ordering, spawn_worker},
     tiers::{
@@ -180,8 +179,9 @@ impl Tiers {
             }
             let Some(code) = entry.code() else { continue };
             let mut ledger = entry.ledger();
-            let Some(stored) = ledger.stored.as_mut().filter(|stored| has_run(&entry, &code, stored)) else { continue };
-            stored.told_gas = code.gas();
+            let gas = code.gas();
+            let Some(stored) = ledger.stored.as_mut().filter(|stored| stored.told_gas != gas) else { continue };
+            stored.told_gas = gas;
             let key = stored.key.clone();
             drop(ledger);
             let told = catch_unwind(AssertUnwindSafe(|| writer.store.used(&key)));
@@ -226,15 +226,4 @@ fn holds_region(new: &Artifact, old: &Artifact) -> bool {
     let Some(smaller) = Record::decode(&old.profile) else { return false };
     let has_all = |larger: Record| smaller.region.iter().all(|pc| larger.region.binary_search(pc).is_ok());
     new.key.tier == Tier::Whole || Record::decode(&new.profile).is_some_and(has_all)
-}
-
-/// Whether code ran since the store was told last (P6).
-fn has_run(entry: &Entry, code: &Arc<NativeCode>, stored: &entry::Stored) -> bool {
-    // The entry, and whoever asks.
-    const OWN_HOLDERS: usize = 2;
-    if code.is_region() {
-        return stored.told_gas != code.gas();
-    }
-    let used_at_s = entry.used_at_s();
-    code.told_at_s.swap(used_at_s, Ordering::Relaxed) != used_at_s || Arc::strong_count(code) > OWN_HOLDERS
 }

@@ -12,11 +12,11 @@
 //! P4  Told to end, the writer goes on with what waits until its time is over or the store fails once.
 //! P5  Kept is what was compiled here: code of an artifact may need CPU features that this process's key does not name. An artifact of
 //!     this entry is taken away only when the new one has the same maker, no lower tier and all of its region.
-//! P6  In the upkeep and at the end the store is told of code that ran: of a region by its gas; of a whole contract, whose gas nobody adds
-//!     up, if a frame looked it up since (`Entry::used_at_s`), or an EVM holds the code, since hits of an EVM's cache write nothing.
-//!     Then hints are left, unless the time is over, or the store has some that this process did not take.
+//! P6  In the upkeep, which is due however much there is to write, and at the end the store is told of code that charged gas since. Then hints
+//!     are left, unless the time is over, or the store has some that this process did not take.
 
 use crate::{
+    config::Tuning,
     statistics::named_rows,
     sync::{Arc, AtomicU64, Condvar, Mutex, Ordering, lock, wait},
     tiers::entry::{Entry, Tier},
@@ -27,8 +27,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a writer without work tells the store what is in use.
-const UPKEEP: Duration = Duration::from_secs(600);
 /// The longest wait after a failure is so many times the first.
 const BACK_OFF_MAX: u32 = 256;
 
@@ -92,6 +90,8 @@ struct State {
     /// Failures since the last success, and when to try again.
     failures: u32,
     retry_at: Option<Instant>,
+    /// The last upkeep, or when the writer was made.
+    upkept_at: Option<Instant>,
     /// Set by who wants the writer to end: until when it may go on.
     end_by: Option<Instant>,
 }
@@ -103,6 +103,8 @@ pub(crate) struct Writer {
     len_max: usize,
     /// Wait after the first failure.
     back_off: Duration,
+    /// Time between two upkeeps.
+    upkeep: Duration,
     state: Mutex<State>,
     /// A job came, or the owner wants something else.
     changed: Condvar,
@@ -114,11 +116,12 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// A writer without a thread.
-    pub(crate) fn new(store: Arc<dyn ArtifactStore>, len_max: usize, back_off: Duration) -> Self {
+    pub(crate) fn new(store: Arc<dyn ArtifactStore>, tuning: &Tuning) -> Self {
         Self {
             store,
-            len_max,
-            back_off,
+            len_max: tuning.store_queue_len_max,
+            back_off: Duration::from_millis(tuning.store_retry_ms.into()),
+            upkeep: Duration::from_secs(tuning.store_upkeep_s.max(1).into()),
             state: Mutex::default(),
             changed: Condvar::new(),
             ended: Condvar::new(),
@@ -191,7 +194,6 @@ impl Writer {
 
     /// What the writer does next; waits for it.
     pub(crate) fn next(&self) -> Next {
-        let start = Instant::now();
         let mut state = lock(&self.state);
         loop {
             let now = Instant::now();
@@ -204,6 +206,11 @@ impl Writer {
                 left.into_iter().for_each(|job| self.give_up(job));
                 return Next::End(by);
             }
+            let passed = now.saturating_duration_since(*state.upkept_at.get_or_insert(now));
+            if passed >= self.upkeep && state.end_by.is_none() {
+                state.upkept_at = Some(now);
+                return Next::Upkeep;
+            }
             let left = state.retry_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
             if left.is_zero()
                 && let Some(job) = state.jobs.pop_front()
@@ -211,11 +218,8 @@ impl Writer {
                 state.is_running = true;
                 return Next::Job(job);
             }
-            let passed = now.saturating_duration_since(start);
-            if passed >= UPKEEP {
-                return Next::Upkeep;
-            }
-            let patience = if left.is_zero() { UPKEEP - passed } else { left };
+            let until_upkeep = self.upkeep.saturating_sub(passed);
+            let patience = if left.is_zero() { until_upkeep } else { left.min(until_upkeep) };
             state = wait(&self.changed, state, patience);
         }
     }
@@ -259,7 +263,7 @@ impl Writer {
             if !state.is_running {
                 return;
             }
-            state = wait(&self.ended, state, UPKEEP);
+            state = wait(&self.ended, state, self.upkeep);
         }
     }
 

@@ -345,11 +345,9 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         {
             owner.timed.ran(self.spent, time);
         }
-        if code.is_region() {
-            self.tiers.ran(code, self.spent);
-            if self.spent >= GAS_WORTH_ENTERING {
-                self.activation.leaves = 0;
-            }
+        self.tiers.ran(code, self.spent);
+        if code.is_region() && self.spent >= GAS_WORTH_ENTERING {
+            self.activation.leaves = 0;
         }
         end
     }

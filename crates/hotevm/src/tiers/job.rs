@@ -25,10 +25,10 @@ use revm::primitives::keccak256;
 use std::{
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-/// How often a worker without work looks after the entries.
+/// How often workers look after the entries, whatever there is to compile.
 const UPKEEP: Duration = Duration::from_secs(1);
 
 impl Tiers {
@@ -36,10 +36,13 @@ impl Tiers {
     pub(crate) fn enable(self: &Arc<Self>) {
         self.is_enabled.store(true, Ordering::Relaxed);
         self.start_writer();
-        if !self.compiler.is_available() {
-            return;
-        }
-        for _ in 0..self.queue.want(self.config.workers) {
+        // Without a compiler no job comes, and one worker looks after what came from artifacts.
+        let wanted = match (self.compiler.is_available(), self.compiler.can_run()) {
+            (true, _) => self.config.workers,
+            (false, true) => self.config.workers.min(1),
+            (false, false) => return,
+        };
+        for _ in 0..self.queue.want(wanted) {
             let tiers = self.clone();
             if sync::spawn_worker("hotevm-worker", move || tiers.work()).is_err() {
                 // The system has no thread to give: everything stays interpreted.
@@ -55,12 +58,17 @@ impl Tiers {
 
     /// What a worker does until it is told to end.
     fn work(self: &Arc<Self>) {
+        let mut upkept_at = Instant::now();
         loop {
             self.note_time();
+            if upkept_at.elapsed() >= UPKEEP {
+                self.upkeep(self.now_s());
+                upkept_at = Instant::now();
+            }
             let delay = lock(&self.budget).delay(self.started.elapsed());
             match self.queue.next(UPKEEP, delay, |job| self.reward(job)) {
                 Next::Stop => break,
-                Next::Upkeep => self.upkeep(self.started.elapsed().as_secs() as u32),
+                Next::Idle => {}
                 Next::Job(job) => self.run_job(&job),
             }
         }

@@ -4,7 +4,8 @@
 //! out  jobs for workers
 //!
 //! B1  At most `len_max` jobs wait. One more pushes out the least rewarding, which may be itself.
-//! B2  An entry waits at most once: `Entry::queued` is set before its job is pushed and cleared when the job is taken or dropped.
+//! B2  An entry waits at most once: `Entry::queued` is set before its job is pushed and cleared when the job is taken or dropped. Who asks by
+//!     hand for a higher tier than waits raises the job that waits.
 //! B3  Rewards are looked at when a job is taken, so that what got hotter since comes first; of equals the older comes first.
 //! B4  An executing thread only tries the lock: a worker of low priority may hold it while it does not run.
 
@@ -28,6 +29,8 @@ pub(crate) struct Job {
 pub(crate) enum Pushed {
     /// It waits.
     Waiting,
+    /// The entry waited already.
+    Merged,
     /// It waits in place of another one, which was dropped.
     Displaced,
     /// It was dropped.
@@ -41,8 +44,8 @@ pub(crate) enum Pushed {
 pub(crate) enum Next {
     /// This job.
     Job(Job),
-    /// Nothing to do for a while: upkeep.
-    Upkeep,
+    /// Nothing to do for a while.
+    Idle,
     /// End.
     Stop,
 }
@@ -76,9 +79,12 @@ pub(crate) struct Queue {
 impl Queue {
     /// Pushes a job; `wait` says whether to wait for the lock. `reward` orders jobs.
     pub(crate) fn push(&self, job: Job, len_max: usize, wait: bool, reward: impl Fn(&Job) -> f64) -> Pushed {
+        if wait && self.raise(&job) {
+            return Pushed::Merged;
+        }
         if job.entry.queued.swap(true, Ordering::AcqRel) {
-            // The caller looked first; between look and push another thread was faster, which is as good.
-            return Pushed::Waiting;
+            // Another thread was faster between look and push, which is as good.
+            return Pushed::Merged;
         }
         let state = if wait { Some(lock(&self.state)) } else { try_lock(&self.state) };
         let Some(mut state) = state else {
@@ -99,6 +105,13 @@ impl Queue {
         self.first.fetch_sub(usize::from(job.is_first), Ordering::Relaxed);
         job.entry.queued.store(false, Ordering::Release);
         if dropped == number { Pushed::Dropped } else { Pushed::Displaced }
+    }
+
+    /// Sees to it that the entry's job that waits is for no lower tier than this one; false if none waits.
+    fn raise(&self, job: &Job) -> bool {
+        let mut state = lock(&self.state);
+        let waiting = state.jobs.iter_mut().find(|(_, waiting)| Arc::ptr_eq(&waiting.entry, &job.entry));
+        waiting.map(|(_, waiting)| waiting.tier = waiting.tier.max(job.tier)).is_some()
     }
 
     /// Takes the most rewarding job, if any waits.
@@ -129,7 +142,7 @@ impl Queue {
             }
             let until = if passed < delay { delay.min(patience) } else { patience };
             if passed >= until {
-                return Next::Upkeep;
+                return Next::Idle;
             }
             state = wait(&self.changed, state, until - passed);
         }

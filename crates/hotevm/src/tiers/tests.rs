@@ -3,6 +3,7 @@
 //! in   heat, leaves and calls by hand, as executing threads and owners of runtimes make them
 //! out  stages, counters, what the compiler was asked for
 
+mod jobs;
 mod ready;
 mod warm;
 
@@ -11,6 +12,7 @@ use super::{
     entry::{Entry, Key, Stage, Tier},
     fake::{Behaviour, Fake},
 };
+
 use crate::{
     Config, Preset, Runtime, Tuning,
     code::NativeCode,
@@ -212,64 +214,6 @@ fn t1_executing_threads_do_not_wait_while_code_is_compiled() {
     bench.fake.release();
     bench.settle();
     assert_eq!((busy.stage(), other.stage()), (Stage::Native1, Stage::Native1));
-}
-
-#[test]
-fn b2_a_code_waits_in_the_queue_at_most_once() {
-    let bench = Bench::new(|_| {});
-    bench.runtime.pause();
-    let entry = bench.entry(1);
-    (0..5).for_each(|_| bench.tiers().request(&entry, Tier::Native1));
-    assert_eq!(bench.tiers().queue.len(), 1);
-    let statistics = bench.runtime.statistics();
-    assert_eq!((statistics.queued, statistics.queue_merged), (1, 4));
-    bench.runtime.resume();
-    bench.settle();
-    assert_eq!(bench.fake.asked().len(), 1);
-}
-
-#[test]
-fn b1_a_full_queue_drops_what_rewards_least() {
-    let bench = Bench::new(|config| config.tuning.queue_len_max = 2);
-    bench.runtime.pause();
-    let entries: Vec<Arc<Entry>> = (1..=4).map(|number| bench.entry(number)).collect();
-    for (entry, heat) in entries.iter().zip([300, 100, 200, 50]) {
-        entry.add_heat(heat);
-        bench.tiers().request(entry, Tier::Native1);
-    }
-    let waits: Vec<bool> = entries.iter().map(|entry| entry.queued.load(Ordering::Relaxed)).collect();
-    assert_eq!(waits, [true, false, true, false]);
-    assert_eq!(bench.runtime.statistics().queue_dropped, 2);
-    bench.runtime.resume();
-    bench.settle();
-    bench.tiers().request(&entries[1], Tier::Native1);
-    bench.settle();
-    assert_eq!(entries[1].stage(), Stage::Native1, "what was dropped may come again");
-}
-
-#[test]
-fn b3_the_most_rewarding_code_comes_first() {
-    let bench = Bench::new(|_| {});
-    bench.runtime.pause();
-    for (number, heat) in [(1, 10), (2, 1000), (3, 100)] {
-        let entry = bench.entry(number);
-        entry.add_heat(heat);
-        bench.tiers().request(&entry, Tier::Native1);
-    }
-    bench.runtime.resume();
-    bench.settle();
-    let order: Vec<u8> = bench.fake.asked().iter().map(|asked| asked.bytecode[2]).collect();
-    assert_eq!(order, [2, 3, 1]);
-}
-
-#[test]
-fn b4_a_held_queue_is_not_waited_for() {
-    let bench = Bench::new(|_| {});
-    let entry = bench.entry(1);
-    let got_there = bench.tiers().queue.while_locked(|| bench.tiers().ask(&entry, Tier::Native1));
-    assert!(!got_there);
-    assert_eq!(bench.runtime.statistics().queue_busy, 1);
-    assert!(!entry.queued.load(Ordering::Relaxed), "it may be asked for again");
 }
 
 #[test]
