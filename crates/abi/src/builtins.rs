@@ -57,7 +57,9 @@ pub struct BuiltinRow {
     pub kind: BuiltinKind,
     /// The opcode it executes; none for those that are no opcode of their own.
     pub opcode: Option<u8>,
-    /// What it reads, changes and may do.
+    /// Whether it may grow memory, which moves it (`frame`, R3).
+    pub moves_memory: bool,
+    /// What else it reads, changes and may do.
     pub effects: &'static str,
     /// Offset of its pointer in the table.
     pub offset: usize,
@@ -75,8 +77,17 @@ macro_rules! pointer {
     };
 }
 
+macro_rules! moves_memory {
+    (moves) => {
+        true
+    };
+    (stays) => {
+        false
+    };
+}
+
 macro_rules! builtins {
-    ($($name:ident $kind:ident $opcode:expr, $effects:literal;)*) => {
+    ($($name:ident $kind:ident $opcode:expr, memory $memory:ident, $effects:literal;)*) => {
         /// The pointers, one per row.
         #[derive(Debug, Clone, Copy)]
         #[repr(C)]
@@ -88,6 +99,7 @@ macro_rules! builtins {
                 name: stringify!($name),
                 kind: BuiltinKind::$kind,
                 opcode: $opcode,
+                moves_memory: moves_memory!($memory),
                 effects: $effects,
                 offset: offset_of!(Self, $name),
             },)*];
@@ -96,36 +108,36 @@ macro_rules! builtins {
 }
 
 builtins! {
-    grow Grow None, "charges for memory and grows it; moves memory; leaves with nothing changed when it cannot be paid";
-    call_data_load Scratch None, "reads call data beyond its end as zeros";
-    mul Scratch Some(0x02), "pure";
-    div Scratch Some(0x04), "pure";
-    sdiv Scratch Some(0x05), "pure";
-    rem Scratch Some(0x06), "pure";
-    srem Scratch Some(0x07), "pure";
-    addmod Scratch Some(0x08), "pure";
-    mulmod Scratch Some(0x09), "pure";
-    stop Host Some(0x00), "ends the frame";
-    exp Host Some(0x0a), "charges by the exponent; may halt";
-    keccak256 Host Some(0x20), "reads memory; charges by length; moves memory; may halt";
-    calldatacopy Host Some(0x37), "writes memory; charges by length; moves memory; may halt";
-    codecopy Host Some(0x39), "writes memory; charges by length; moves memory; may halt";
-    extcodecopy Host Some(0x3c), "loads an account; writes memory; charges; moves memory; may halt";
-    returndatacopy Host Some(0x3e), "writes memory; charges by length; moves memory; may halt";
-    sload Host Some(0x54), "loads storage; charges when cold; may halt";
-    sstore Host Some(0x55), "changes storage; charges and refunds; may halt";
-    tload Host Some(0x5c), "loads transient storage; may halt";
-    tstore Host Some(0x5d), "changes transient storage; may halt";
-    mcopy Host Some(0x5e), "writes memory; charges by length; moves memory; may halt";
-    log0 Host Some(0xa0), "adds a log; charges by length; moves memory; may halt";
-    log1 Host Some(0xa1), "adds a log; charges by length; moves memory; may halt";
-    log2 Host Some(0xa2), "adds a log; charges by length; moves memory; may halt";
-    log3 Host Some(0xa3), "adds a log; charges by length; moves memory; may halt";
-    log4 Host Some(0xa4), "adds a log; charges by length; moves memory; may halt";
-    r#return Host Some(0xf3), "ends the frame with output; moves memory; may halt";
-    revert Host Some(0xfd), "ends the frame with output; moves memory; may halt";
-    table_call Host None, "executes the opcode of the EVM's own instruction table; may do anything that a stock opcode does";
-    step Host None, "executes one step of the interpreter, static gas included; anything may have changed";
+    grow Grow None, memory moves, "charges for memory and grows it; leaves with nothing changed when it cannot be paid";
+    call_data_load Scratch None, memory stays, "reads call data beyond its end as zeros";
+    mul Scratch Some(0x02), memory stays, "pure";
+    div Scratch Some(0x04), memory stays, "pure";
+    sdiv Scratch Some(0x05), memory stays, "pure";
+    rem Scratch Some(0x06), memory stays, "pure";
+    srem Scratch Some(0x07), memory stays, "pure";
+    addmod Scratch Some(0x08), memory stays, "pure";
+    mulmod Scratch Some(0x09), memory stays, "pure";
+    stop Host Some(0x00), memory stays, "ends the frame";
+    exp Host Some(0x0a), memory stays, "charges by the exponent; may halt";
+    keccak256 Host Some(0x20), memory moves, "reads memory; charges by length; may halt";
+    calldatacopy Host Some(0x37), memory moves, "writes memory; charges by length; may halt";
+    codecopy Host Some(0x39), memory moves, "writes memory; charges by length; may halt";
+    extcodecopy Host Some(0x3c), memory moves, "loads an account; writes memory; charges; may halt";
+    returndatacopy Host Some(0x3e), memory moves, "writes memory; charges by length; may halt";
+    sload Host Some(0x54), memory stays, "loads storage; charges when cold; may halt";
+    sstore Host Some(0x55), memory stays, "changes storage; charges and refunds; may halt";
+    tload Host Some(0x5c), memory stays, "loads transient storage; may halt";
+    tstore Host Some(0x5d), memory stays, "changes transient storage; may halt";
+    mcopy Host Some(0x5e), memory moves, "writes memory; charges by length; may halt";
+    log0 Host Some(0xa0), memory moves, "adds a log; charges by length; may halt";
+    log1 Host Some(0xa1), memory moves, "adds a log; charges by length; may halt";
+    log2 Host Some(0xa2), memory moves, "adds a log; charges by length; may halt";
+    log3 Host Some(0xa3), memory moves, "adds a log; charges by length; may halt";
+    log4 Host Some(0xa4), memory moves, "adds a log; charges by length; may halt";
+    r#return Host Some(0xf3), memory moves, "ends the frame with output; may halt";
+    revert Host Some(0xfd), memory moves, "ends the frame with output; may halt";
+    table_call Host None, memory moves, "executes the opcode of the EVM's own instruction table; may do anything that a stock opcode does";
+    step Host None, memory moves, "executes one step of the interpreter, static gas included; anything may have changed";
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //!
 //! R1  The frame lives on the host's stack for one native run and never moves while it lasts.
 //! R2  `gas` is exact at every exit and at every builtin call, but for what the leave row gives back.
-//! R3  `memory_base` and `memory_len` are refreshed by every builtin that may grow memory.
+//! R3  `memory_base` and `memory_len` are refreshed by every builtin that may grow memory ([`crate::BuiltinRow::moves_memory`]) and goes on.
 //! R4  What the entry keeps in `exit` holds while the entry waits for its parts, which is until the native run ends.
 //! R5  Offsets are taken from this type alone ([`FRAME_FIELDS`]); they are part of the ABI hash.
 

@@ -4,7 +4,8 @@
 //! out  its code, whether it was counted
 //!
 //! V1  A row is cleared when a frame with its index starts, so that no frame resumes in another's code.
-//! V2  The `Arc` in a row keeps the code mapped while the frame can still enter it; it goes when the frame ends.
+//! V2  The `Arc` in a row keeps the code mapped while the frame can still enter it; it goes when the frame ends, or where an error took frames
+//!     off the stack that never ended, when the next transaction starts.
 
 use crate::{code::NativeCode, sync::Arc, tiers::entry::Entry};
 
@@ -44,31 +45,62 @@ pub(crate) struct Activation {
 
 /// The activations by frame index.
 #[derive(Debug, Default)]
-pub(crate) struct Activations(Vec<Activation>);
+pub(crate) struct Activations {
+    rows: Vec<Activation>,
+    /// Rows that frames of this transaction had.
+    reached: usize,
+}
 
 impl Activations {
     /// No rows.
     pub(crate) const fn empty() -> Self {
-        Self(Vec::new())
+        Self { rows: Vec::new(), reached: 0 }
+    }
+
+    /// Clears what frames left that an error ended (V2).
+    #[inline]
+    pub(crate) fn transaction_started(&mut self) {
+        let reached = std::mem::take(&mut self.reached);
+        self.rows.iter_mut().take(reached).for_each(|row| row.running = Running::Fresh);
     }
 
     /// Clears the row of a frame that starts.
     #[inline]
     pub(crate) fn start(&mut self, index: usize) {
+        self.reached = self.reached.max(index + 1);
         self.row(index).running = Running::Fresh;
     }
 
     /// The row of a frame.
     #[inline]
     pub(crate) fn row(&mut self, index: usize) -> &mut Activation {
-        if self.0.len() <= index {
+        if self.rows.len() <= index {
             self.grow(index + 1);
         }
-        &mut self.0[index]
+        &mut self.rows[index]
     }
 
     #[cold]
     fn grow(&mut self, len: usize) {
-        self.0.resize_with(len, Activation::default);
+        self.rows.resize_with(len, Activation::default);
+    }
+}
+
+#[cfg(all(test, not(feature = "loom")))]
+mod tests {
+    use super::*;
+    use crate::tiers::fake;
+
+    #[test]
+    fn v2_what_an_error_ended_holds_no_code_in_the_next_transaction() {
+        let (mut activations, code) = (Activations::empty(), fake::native_code());
+        activations.transaction_started();
+        for index in 0..3 {
+            activations.start(index);
+            activations.row(index).running = Running::Native(code.clone());
+        }
+        assert_eq!(Arc::strong_count(&code), 4);
+        activations.transaction_started();
+        assert_eq!(Arc::strong_count(&code), 1);
     }
 }

@@ -234,7 +234,7 @@ unsafe extern "C" fn instruction<CTX: Host, const OPCODE: u8>(frame: *mut Native
             host.give_back(frame, top);
             let result = stock::<CTX, OPCODE>(InstructionContext { interpreter: host.interpreter, host: host.context });
             frame.gas = host.interpreter.gas.remaining();
-            if moves_memory(OPCODE) {
+            if const { moves_memory(OPCODE) } && result.is_ok() {
                 host.take_memory(frame);
             }
             match host.finish(result) {
@@ -318,9 +318,18 @@ fn stock<CTX: Host, const OPCODE: u8>(context: InstructionContext<'_, CTX, EthIn
     }
 }
 
-/// Whether the opcode may grow memory.
+/// Whether the builtin of an opcode may grow memory.
 const fn moves_memory(opcode: u8) -> bool {
-    matches!(opcode, 0x37 | 0x39 | 0x3c | 0x3e | 0x5e | 0xa0..=0xa4)
+    let mut rows = BuiltinTable::ROWS;
+    while let [row, rest @ ..] = rows {
+        if let Some(own) = row.opcode
+            && own == opcode
+        {
+            return row.moves_memory;
+        }
+        rows = rest;
+    }
+    true
 }
 
 unsafe extern "C" fn table_call<CTX: Host>(frame: *mut NativeFrame, top: *mut U256, place: u64) -> u32 {

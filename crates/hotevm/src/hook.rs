@@ -131,6 +131,7 @@ impl<CTX: Host> Hook<CTX> {
     /// Notes that a transaction starts: fork, costs and instructions may have changed.
     pub(crate) fn transaction_started(&mut self) {
         self.is_checked = false;
+        self.activations.transaction_started();
     }
 
     /// Notes that somebody may change the tables (J7).

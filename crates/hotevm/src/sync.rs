@@ -214,6 +214,12 @@ pub(crate) fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>, duratio
 /// How much nicer threads in the background are than those that execute.
 const WORKER_NICENESS: i32 = 10;
 
+/// Lets time pass.
+#[cfg(all(test, not(feature = "loom")))]
+pub(crate) fn sleep(duration: Duration) {
+    thread::sleep(duration);
+}
+
 /// Starts a thread of low priority; it ends by itself.
 pub(crate) fn spawn_worker(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let start = move || {

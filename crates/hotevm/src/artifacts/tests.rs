@@ -9,7 +9,7 @@ use super::{Preloaded, Record, Taken, region_digest};
 use crate::{
     Config, Instructions, Preset, Rejection, Runtime, Tuning,
     hashes::Input,
-    sync::{Arc, Ordering, spawn_named},
+    sync::{self, Arc, Ordering, spawn_named},
     tiers::{
         Tiers,
         entry::{Entry, Rejected, Stage, Tier},
@@ -434,7 +434,7 @@ fn p6_uses_are_told_while_there_is_always_something_to_write() {
     // Something to write comes far more often than upkeep.
     for number in (2..=200).take_while(|_| bench.shelf.used().is_empty()) {
         bench.compile(number, &[0], Tier::Whole);
-        std::thread::sleep(Duration::from_millis(50));
+        sync::sleep(Duration::from_millis(50));
     }
     assert_eq!(bench.shelf.used().len(), 1);
 }

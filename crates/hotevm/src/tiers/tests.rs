@@ -19,7 +19,7 @@ use crate::{
     compiler::Rejection,
     config::Instructions,
     configuration::{Configuration, Settings},
-    sync::{Arc, Ordering, lock},
+    sync::{self, Arc, Ordering, lock},
 };
 use revm::{
     bytecode::Bytecode,

@@ -82,7 +82,7 @@ fn upkeep_is_done_while_there_is_always_something_to_compile() {
     // Jobs come far more often than upkeep.
     for number in (2..=200).take_while(|_| bench.runtime.statistics().evicted == 0) {
         bench.tiers().request(&bench.entry(number), Tier::Native1);
-        std::thread::sleep(Duration::from_millis(50));
+        sync::sleep(Duration::from_millis(50));
     }
     assert!(bench.runtime.statistics().evicted > 0);
 }
