@@ -78,6 +78,8 @@ pub struct Preloaded {
     pub not_mapped: u64,
     /// Inputs that the process before had hashed lately, hashed again.
     pub hashes: u64,
+    /// Whether the store was gone through to its end: a preload in the background ends early where the runtime is disabled meanwhile.
+    pub is_whole: bool,
 }
 
 /// A preload that runs in the background.
@@ -236,7 +238,8 @@ impl Runtime {
         self.tiers.preload(&|| true)
     }
 
-    /// The same on a thread of its own; execution goes on meanwhile. A store that cannot be read is tried again a few times.
+    /// The same on a thread of its own; execution goes on meanwhile. A store that cannot be read is tried again a few times. Where the runtime is
+    /// disabled, or its last handle goes, the preload ends with the artifact that it takes just then ([`Preloaded::is_whole`]).
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -316,7 +319,7 @@ impl Tiers {
 
     /// Takes artifacts while `goes_on`.
     fn preload(&self, goes_on: &dyn Fn() -> bool) -> Result<Preloaded, StoreError> {
-        let mut preloaded = Preloaded::default();
+        let mut preloaded = Preloaded { is_whole: true, ..Preloaded::default() };
         let Some(writer) = &self.writer else { return Ok(preloaded) };
         writer.store.load_all(Some(&acceptance(&self.config)), &mut |object| {
             let counter = match self.take_artifact(object) {
@@ -327,7 +330,8 @@ impl Tiers {
                 Err(_) => &mut preloaded.not_mapped,
             };
             *counter += 1;
-            if goes_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            preloaded.is_whole = goes_on();
+            if preloaded.is_whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         // Without code there are no tables, and nobody to ask them. Without hints nothing is missing.
         if let Some(hashes) = self.hashes.get().filter(|_| goes_on())

@@ -153,4 +153,10 @@ where
         self.hook.tables_lent();
         self.inner.all_mut_inspector()
     }
+
+    fn inspect_frame_run(&mut self) -> Result<FrameInitOrResult<Self::Frame>, ContextDbError<CTX>> {
+        self.hook.tables_lent();
+        self.hook.frame_inspected(self.inner.frame_stack.index().unwrap_or(0));
+        self.inner.inspect_frame_run()
+    }
 }

@@ -140,6 +140,16 @@ impl<CTX: Host> Hook<CTX> {
         self.is_lent = true;
     }
 
+    /// Notes that revm's inspected run runs the frame with this index.
+    pub(crate) fn frame_inspected(&mut self, index: usize) {
+        let running = &mut self.activations.row(index).running;
+        if matches!(running, Running::Fresh) {
+            *running = Running::Interpreted;
+            self.deltas.frames += 1;
+            self.deltas.interpreted[Interpreted::Inspected as usize] += 1;
+        }
+    }
+
     /// Notes that a frame with this index starts.
     pub(crate) fn frame_started(&mut self, index: usize) {
         self.activations.start(index);

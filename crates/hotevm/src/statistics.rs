@@ -52,6 +52,8 @@ pub(crate) use named_rows;
 named_rows! {
     /// Why a frame (or a stretch of it) was interpreted.
     pub(crate) Interpreted {
+        /// An inspector watches the frame.
+        Inspected => "inspected",
         /// The frame runs init code.
         InitCode => "init-code",
         /// The code is not legacy bytecode.

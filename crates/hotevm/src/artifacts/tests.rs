@@ -129,7 +129,7 @@ fn n4_a_region_is_kept_with_its_profile_and_grows_in_the_next_process() {
     assert_eq!(Record::decode(&object.artifact().profile), Some(record));
     // The next process, as far as the store can tell.
     let second = Bench::new(&shelf, |config| config.tuning.grow_leaves = 2);
-    assert_eq!(second.preload(), Preloaded { taken: 1, ..Preloaded::default() });
+    assert_eq!(second.preload(), Preloaded { taken: 1, is_whole: true, ..Preloaded::default() });
     let entry = second.entry(1);
     let taken = entry.code().expect("the code of the store");
     let profile = entry.profile().expect("the profile of the store");
@@ -171,7 +171,7 @@ fn better_code_is_not_replaced_by_an_artifact() {
     // The writer may have kept by now what the second compiled: that is present, too.
     let preloaded = second.preload();
     assert!(preloaded.present >= 1, "{preloaded:?}");
-    assert_eq!(preloaded, Preloaded { taken: 2, present: preloaded.present, ..Preloaded::default() });
+    assert_eq!(preloaded, Preloaded { taken: 2, present: preloaded.present, is_whole: true, ..Preloaded::default() });
     let stages = [1, 2, 3].map(|number| second.entry(number).stage());
     assert_eq!(stages, [Stage::Native2, Stage::Native2, Stage::Whole]);
     let blocks = [1, 2].map(|number| second.entry(number).code().expect("code").profile_blocks);
@@ -180,7 +180,7 @@ fn better_code_is_not_replaced_by_an_artifact() {
     let test = Bench::new(&shelf, |config| config.preset = Preset::Test);
     let preloaded = test.preload();
     assert!(preloaded.regions >= 3, "{preloaded:?}");
-    assert_eq!(preloaded, Preloaded { taken: 1, regions: preloaded.regions, ..Preloaded::default() });
+    assert_eq!(preloaded, Preloaded { taken: 1, regions: preloaded.regions, is_whole: true, ..Preloaded::default() });
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn what_lacked_a_compiler_takes_an_artifact_and_what_is_denied_does_not() {
     ledger.rejected = Some(Rejected { reason: Rejection::NoCompiler, retry_at_s: None });
     entry.publish(&mut ledger, None, Stage::Rejected);
     drop(ledger);
-    assert_eq!(second.preload(), Preloaded { taken: 1, present: 1, ..Preloaded::default() });
+    assert_eq!(second.preload(), Preloaded { taken: 1, present: 1, is_whole: true, ..Preloaded::default() });
     assert_eq!([1, 2].map(|number| second.entry(number).stage()), [Stage::Whole, Stage::Rejected]);
     assert!(entry.ledger().rejected.is_none());
 }
@@ -328,6 +328,20 @@ fn n2_a_preload_from_a_slow_store_delays_nobody() {
 }
 
 #[test]
+fn a_preload_that_ended_early_says_so() {
+    let shelf = Shelf::default();
+    let first = Bench::new(&shelf, |_| {});
+    [1, 2].iter().for_each(|number| drop(first.compile(*number, &[0], Tier::Whole)));
+    first.settle();
+    let second = Bench::new(&shelf, |_| {});
+    second.runtime.disable();
+    let preloaded = second.runtime.preload_in_background().expect("a thread").wait().expect("a store that answers");
+    assert_eq!((preloaded.taken, preloaded.is_whole), (1, false));
+    second.runtime.enable();
+    assert_eq!((second.preload().taken, second.preload().is_whole), (1, true));
+}
+
+#[test]
 fn code_that_is_prepared_is_taken_from_the_store_or_asked_for() {
     let shelf = Shelf::default();
     let first = Bench::new(&shelf, |_| {});
@@ -455,7 +469,7 @@ fn n5_what_was_hashed_is_known_in_the_next_process() {
     hash_in(&first, b"some");
     assert!(first.runtime.shutdown(LONG));
     let second = Bench::new(&shelf, |_| {});
-    assert_eq!(second.preload(), Preloaded { taken: 1, hashes: 1, ..Preloaded::default() });
+    assert_eq!(second.preload(), Preloaded { taken: 1, hashes: 1, is_whole: true, ..Preloaded::default() });
     let input = Input::new(b"some").expect("of a length that is remembered");
     let known = second.runtime.tiers.hashes.get().expect("tables").get(&input);
     assert_eq!(known, Some(keccak256(b"some").into()));
@@ -533,7 +547,7 @@ fn n5_a_store_that_fails_or_panics_costs_the_hints() {
         assert!(bench.runtime.shutdown(LONG));
         assert_eq!(bench.count("failed"), failures as u64 + 1);
         change(&shelf, false);
-        assert_eq!(Bench::new(&shelf, |_| {}).preload(), Preloaded { taken: 1, ..Preloaded::default() });
+        assert_eq!(Bench::new(&shelf, |_| {}).preload(), Preloaded { taken: 1, is_whole: true, ..Preloaded::default() });
         bench.runtime.enable();
     }
 }

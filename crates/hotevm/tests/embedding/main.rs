@@ -426,7 +426,10 @@ fn an_inspector_sees_the_same_steps() {
     assert_eq!(run(&mut plain, 1_000_000), run(&mut hot, 1_000_000));
     assert_eq!(plain.inspector().0, hot.inspector().0);
     assert!(plain.inspector().0.len() > 100);
-    assert_eq!(runtime.statistics().native_frames, 0);
+    let statistics = runtime.statistics();
+    assert_eq!((statistics.frames, statistics.native_frames), (1, 0));
+    let reasons = statistics.interpreted.iter().filter(|(_, frames)| *frames != 0);
+    assert_eq!(reasons.collect::<Vec<_>>(), [&("inspected", 1)]);
     // Switched off, it sees nothing, and native code runs.
     hot.set_inspector_enabled(false);
     let steps = hot.inspector().0.len();
