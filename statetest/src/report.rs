@@ -211,6 +211,8 @@ pub struct ReplayContract {
     pub speedup: Option<f64>,
     /// Leaves out of compiled regions.
     pub leaves: u64,
+    /// Where the code in place was left most often, for any reason; a few rows.
+    pub leave_sites: Vec<ReplayLeaveSite>,
     /// Blocks that were seen to run.
     pub blocks: u32,
     /// Compilations.
@@ -221,6 +223,17 @@ pub struct ReplayContract {
     pub code_bytes: u64,
     /// Why it is rejected, if it is.
     pub rejection: Option<String>,
+}
+
+/// Leaves at one instruction of a contract.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReplayLeaveSite {
+    /// The instruction that the interpreter went on at.
+    pub pc: u32,
+    /// Why.
+    pub reason: &'static str,
+    /// How often.
+    pub count: u64,
 }
 
 impl TestReport {

@@ -37,6 +37,9 @@ pub(crate) struct Execution {
     /// Write a text dump of every stage of compiling below this folder.
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
+    /// Write a perf map to this folder, so that `perf report` names compiled code; it looks in /tmp.
+    #[arg(long, value_name = "DIR")]
+    perf_map: Option<PathBuf>,
     #[command(flatten)]
     store: Store,
     /// Stay on these CPUs: numbers and ranges, separated by commas.
@@ -85,6 +88,7 @@ impl Execution {
             optimisation: self.optimisation,
             target_cpu: self.target_cpu.clone(),
             dump_dir: self.dump.clone(),
+            perf_map: self.perf_map.clone(),
             ..Config::preset(self.preset.filter(|_| mode == Mode::Tiered).unwrap_or(usual))
         }
     }

@@ -36,6 +36,6 @@ pub use cpu::host_features;
 pub use image::{Image, ImageError, Machine, Placed};
 pub use layout::layout_text;
 pub use link::{IMAGE_LEN_MAX, LinkError, link};
-pub use memory::{CodeMemory, Executable, MemoryError, Writable};
+pub use memory::{CodeMemory, Executable, MemoryError, Writable, may_execute};
 pub use perf_map::PerfMap;
 pub use shared_object::{KEY_WITHIN_BYTES, SHARED_OBJECT_LEN_MAX, SharedObject, WriteError, claimed_key};

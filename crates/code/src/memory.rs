@@ -86,6 +86,15 @@ pub enum MemoryError {
     },
 }
 
+/// Whether the system lets memory become executable: hardened ones do not. Maps a page, and gives it back.
+///
+/// # Errors
+/// [`MemoryError::MapRefused`] or [`MemoryError::ProtectRefused`].
+pub fn may_execute() -> Result<(), MemoryError> {
+    let mut page = Pages::map(page_len()).map_err(MemoryError::MapRefused)?;
+    page.protect().map_err(MemoryError::ProtectRefused)
+}
+
 #[derive(Debug)]
 struct Account {
     /// Written and read by whoever maps or drops code, on any thread. A count only: it publishes nothing, so all accesses are relaxed.

@@ -109,6 +109,7 @@ impl Compiler {
     pub(crate) fn parts(&self, object: SharedObject) -> Result<Parts, Rejection> {
         let executable = self.map(&object)?;
         let Artifact { key, code, compile_cpu_ns, .. } = object.into_artifact();
+        self.name_code(&executable, || key.code_hash);
         Ok(Parts {
             executable,
             entries: code.entries,

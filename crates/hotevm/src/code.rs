@@ -58,7 +58,7 @@ pub(crate) struct NativeCode {
     pub(crate) bytes: usize,
     /// Whether it was taken from an artifact, perhaps of another machine.
     pub(crate) is_taken: bool,
-    /// The leaves out of its region by site: added to by executing threads, relaxed: hints.
+    /// Leaves by site: added to by executing threads, relaxed: hints.
     left: Box<[AtomicU32]>,
 }
 
@@ -85,7 +85,7 @@ impl NativeCode {
         let start = parts.entries.iter().find(|entry| entry.number == 0).copied();
         parts.entries.retain(|entry| entry.number != 0);
         debug_assert!(rows_behind_agree(&parts.leaves), "two different leave rows for one pc behind a host instruction (L1)");
-        let sites = if tier == Tier::Whole { 0 } else { parts.leaves.len() };
+        let sites = parts.leaves.len();
         let pointer = parts.executable.entry_pointer();
         // SAFETY: the executable was linked from an object whose entry symbol has the type `NativeFn` (crate `llvm`, Z1), and is
         // mapped as long as `self` lives.
@@ -210,15 +210,32 @@ impl NativeCode {
         sum
     }
 
-    /// Counts a leave out of the region; how often that site was left at.
+    /// Counts a leave; how often that site was left at.
     pub(crate) fn count_leave(&self, site: u32) -> u32 {
         self.left.get(site as usize).map_or(0, |count| count.fetch_add(1, Ordering::Relaxed).saturating_add(1))
     }
 
-    /// Leaves out of the region so far, all sites together.
+    /// Leaves so far that show code that the region lacks, all sites together.
     pub(crate) fn left(&self) -> u64 {
-        self.left.iter().map(|count| u64::from(count.load(Ordering::Relaxed))).sum()
+        let ways_out = self.left_by_site().filter(|(row, _)| self.is_region() && reason_of(row).is_some_and(is_way_out));
+        ways_out.map(|(_, count)| u64::from(count)).sum()
     }
+
+    /// Leaves so far by site, of all sites that were left at.
+    pub(crate) fn left_by_site(&self) -> impl Iterator<Item = (&LeaveRow, u32)> {
+        let counts = self.left.iter().map(|count| count.load(Ordering::Relaxed));
+        self.leaves.iter().zip(counts).filter(|(_, count)| *count != 0)
+    }
+}
+
+/// Whether a leave for this reason leads to blocks that a larger region might hold.
+pub(crate) const fn is_way_out(reason: LeaveReason) -> bool {
+    matches!(reason, LeaveReason::Outside | LeaveReason::Jump)
+}
+
+/// Why native code leaves with this row.
+pub(crate) fn reason_of(row: &LeaveRow) -> Option<LeaveReason> {
+    LeaveReason::ALL.get(usize::from(row.reason)).copied()
 }
 
 /// Whether a host instruction may leave with this row.

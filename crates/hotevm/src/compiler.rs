@@ -12,12 +12,13 @@ use crate::{
     Config,
     code::{NativeCode, Parts},
     configuration::Settings,
+    statistics::Cause,
     sync::Arc,
     tiers::entry::{Entry, Tier},
 };
 use hotevm_abi::{EntryPoint, LeaveRow, Refusal};
-use hotevm_code::{CodeMemory, Image, SharedObject};
-use revm::primitives::Bytes;
+use hotevm_code::{CodeMemory, Executable, Image, PerfMap, SharedObject};
+use revm::primitives::{B256, Bytes, keccak256};
 use std::{cell::Cell, fmt, time::Duration};
 
 /// Why code stays interpreted.
@@ -65,6 +66,24 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    pub(crate) const fn cause(&self) -> Cause {
+        match self {
+            Self::NoCompiler => Cause::NoCompiler,
+            Self::Denied => Cause::Denied,
+            Self::HashMismatch => Cause::HashMismatch,
+            Self::Panic => Cause::Panic,
+            Self::Fork => Cause::Fork,
+            Self::Middle(_) => Cause::Middle,
+            Self::Back(_) => Cause::Back,
+            Self::Fatal(_) => Cause::Fatal,
+            Self::CompilingOff => Cause::CompilingOff,
+            Self::Link(_) => Cause::Link,
+            Self::Memory(_) => Cause::Memory,
+            Self::Refused(_) => Cause::Refused,
+            Self::Forgotten => Cause::Forgotten,
+        }
+    }
+
     /// Whether trying again gives the same.
     pub(crate) const fn is_permanent(&self) -> bool {
         matches!(self, Self::NoCompiler | Self::Denied | Self::Fork | Self::Middle(_) | Self::Fatal(_) | Self::CompilingOff)
@@ -121,6 +140,9 @@ pub(crate) trait Compile: fmt::Debug + Send + Sync {
 pub(crate) struct Compiler {
     pub(crate) memory: CodeMemory,
     has_store: bool,
+    /// Whether the system lets memory become executable.
+    may_execute: bool,
+    perf_map: Option<PerfMap>,
     #[cfg(feature = "llvm")]
     target: hotevm_llvm::Target,
     #[cfg(feature = "llvm")]
@@ -128,10 +150,19 @@ pub(crate) struct Compiler {
 }
 
 impl Compiler {
-    /// Sets the compiler up.
+    /// Sets the compiler up, and tries whether the system lets memory become executable.
     pub(crate) fn new(config: &Config) -> eyre::Result<Self> {
+        let may_execute = hotevm_code::may_execute();
+        if let Err(error) = &may_execute {
+            tracing::warn!(target: "hotevm", "everything is interpreted: {error}");
+        }
+        let perf_map = config.perf_map.as_ref().map(|directory| {
+            PerfMap::open(directory).map_err(|error| eyre::eyre!("no perf map in {}: {error}", directory.display()))
+        });
         Ok(Self {
             memory: CodeMemory::new(config.code_memory_bytes_max),
+            may_execute: may_execute.is_ok(),
+            perf_map: perf_map.transpose()?,
             has_store: config.store.is_some(),
             #[cfg(feature = "llvm")]
             target: match &config.target_cpu {
@@ -141,6 +172,14 @@ impl Compiler {
             #[cfg(feature = "llvm")]
             apart: apart::Apart::default(),
         })
+    }
+
+    /// Tells `perf` of code, if that is wanted. Profiles are for people: what cannot be written is left out.
+    pub(crate) fn name_code(&self, executable: &Executable, code_hash: impl FnOnce() -> B256) {
+        let Some(perf_map) = &self.perf_map else { return };
+        if let Err(error) = perf_map.record(executable, &format!("evm:{}:0", code_hash())) {
+            tracing::warn!(target: "hotevm", "no line in {}: {error}", perf_map.path().display());
+        }
     }
 
     /// CPU features that compiled code may use, by LLVM's names.
@@ -198,6 +237,7 @@ impl Compiler {
         let start = cpu_time::ThreadTime::now();
         let Linked { image, entries, leaves, instructions, dumps } = self.link(request)?;
         let executable = self.memory.load(&image).map_err(|error| Rejection::Memory(error.to_string()))?;
+        self.name_code(&executable, || keccak256(request.bytecode));
         if let Some(directory) = &request.config.dump_dir {
             let layout = hotevm_code::layout_text(&image, Some(&executable)).into_bytes();
             dump_files(directory, request.bytecode, dumps.into_iter().chain([("70-layout.txt".to_owned(), layout)]));
@@ -221,7 +261,7 @@ impl Compile for Arc<Compiler> {
     }
 
     fn can_run(&self) -> bool {
-        crate::native_available() || self.has_store
+        self.may_execute && (crate::native_available() || self.has_store)
     }
 
     fn mapped_bytes(&self) -> usize {
@@ -261,7 +301,7 @@ pub(crate) struct Linked {
 /// Writes dumps into a folder named for the code's hash; what cannot be written is told on standard error, since a dump is for
 /// people and must not change what runs.
 pub(crate) fn dump_files(directory: &std::path::Path, bytecode: &Bytes, mut files: impl Iterator<Item = (String, Vec<u8>)>) {
-    let folder = directory.join(revm::primitives::keccak256(bytecode).to_string());
+    let folder = directory.join(keccak256(bytecode).to_string());
     let written = std::fs::create_dir_all(&folder)
         .and_then(|()| files.try_for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes)));
     if let Err(error) = written {

@@ -83,6 +83,9 @@ pub struct Config {
     pub target_cpu: Option<String>,
     /// Where to write a text dump of every stage, one folder per code hash.
     pub dump_dir: Option<PathBuf>,
+    /// Folder in which `perf` finds the names of compiled code, as `evm:HASH:0` in `perf-PID.map`. It looks in `/tmp`; choose another where
+    /// others may write to that.
+    pub perf_map: Option<PathBuf>,
     /// Bound of all executable memory, in bytes.
     pub code_memory_bytes_max: usize,
     /// What bounds the compiler's work on one code.
@@ -189,6 +192,7 @@ impl Default for Config {
             force_leaves: false,
             target_cpu: None,
             dump_dir: None,
+            perf_map: None,
             code_memory_bytes_max: 1 << 30,
             limits: hotevm_ir::Limits::default(),
             store: None,

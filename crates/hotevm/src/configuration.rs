@@ -5,9 +5,11 @@
 //!
 //! X1  Stock configurations are found by fork, without hashing.
 //! X2  The settings of a configuration are compared by value; its number is never reused within the process.
+//! X3  Frames make at most [`OTHERS_MAX`] configurations that are not stock. Under a further one everything is interpreted, as it is while
+//!     another thread holds the map: no frame waits.
 
-use crate::sync::{Arc, AtomicU64, OnceLock, Ordering, next_runtime};
-use dashmap::DashMap;
+use crate::sync::{Arc, AtomicU64, AtomicUsize, OnceLock, Ordering, next_runtime};
+use dashmap::{DashMap, try_result::TryResult};
 use hotevm_ir::Fork;
 use revm::{
     context_interface::cfg::GasParams,
@@ -31,6 +33,18 @@ pub(crate) struct Configuration {
     pub(crate) number: u64,
     /// What it stands for.
     pub(crate) settings: Settings,
+}
+
+impl Configuration {
+    /// One that no runtime knows: nothing is compiled under it, and nothing looked for.
+    pub(crate) fn lone(settings: Settings) -> Arc<Self> {
+        Arc::new(Self { number: u64::MAX, settings })
+    }
+
+    /// Whether no runtime knows it.
+    pub(crate) fn is_lone(&self) -> bool {
+        self.number == u64::MAX
+    }
 }
 
 impl Settings {
@@ -66,11 +80,16 @@ impl Settings {
 /// Bits of a configuration's number within its runtime: a configuration takes kilobytes, so that there are never so many.
 const NUMBER_BITS: u32 = 32;
 
+/// Configurations that are not stock: chains have a handful, and each takes kilobytes.
+const OTHERS_MAX: usize = 256;
+
 /// The configurations that a runtime has met.
 #[derive(Debug)]
 pub(crate) struct Configurations {
     stock: [OnceLock<Arc<Configuration>>; Fork::ALL.len()],
     others: DashMap<Settings, Arc<Configuration>>,
+    /// How many `others` were made; relaxed: the bound is kept to within the number of threads.
+    other_count: AtomicUsize,
     /// The first number; those of a runtime follow each other.
     first: u64,
     /// Next number: taken by whoever makes a configuration; relaxed, since only uniqueness matters.
@@ -80,7 +99,13 @@ pub(crate) struct Configurations {
 impl Default for Configurations {
     fn default() -> Self {
         let first = next_runtime() << NUMBER_BITS;
-        Self { stock: Default::default(), others: DashMap::default(), first, next: AtomicU64::new(first) }
+        Self {
+            stock: Default::default(),
+            others: DashMap::default(),
+            other_count: AtomicUsize::new(0),
+            first,
+            next: AtomicU64::new(first),
+        }
     }
 }
 
@@ -106,15 +131,57 @@ impl Configurations {
         same.then(|| known.clone())
     }
 
-    /// The configuration for these settings.
+    /// The configuration for these settings, for calls by hand.
     pub(crate) fn get(&self, settings: Settings) -> Arc<Configuration> {
-        let make = |settings: Settings| Arc::new(Configuration { number: self.next.fetch_add(1, Ordering::Relaxed), settings });
         if let Some(slot) = self.stock.get(settings.spec as usize).filter(|_| settings.is_stock()) {
-            return slot.get_or_init(|| make(settings)).clone();
+            return slot.get_or_init(|| self.make(settings)).clone();
         }
         if let Some(known) = self.others.get(&settings) {
             return known.value().clone();
         }
-        self.others.entry(settings.clone()).or_insert_with(|| make(settings)).value().clone()
+        self.others.entry(settings.clone()).or_insert_with(|| self.make_other(settings)).value().clone()
+    }
+
+    /// The same for a frame (X3).
+    pub(crate) fn try_get(&self, settings: Settings) -> Option<Arc<Configuration>> {
+        if settings.is_stock() {
+            return Some(self.get(settings));
+        }
+        match self.others.try_get(&settings) {
+            TryResult::Present(known) => return Some(known.value().clone()),
+            TryResult::Locked => return None,
+            TryResult::Absent => {}
+        }
+        let has_room = self.other_count.load(Ordering::Relaxed) < OTHERS_MAX;
+        let entry = self.others.try_entry(settings.clone()).filter(|_| has_room)?;
+        Some(entry.or_insert_with(|| self.make_other(settings)).value().clone())
+    }
+
+    fn make(&self, settings: Settings) -> Arc<Configuration> {
+        Arc::new(Configuration { number: self.next.fetch_add(1, Ordering::Relaxed), settings })
+    }
+
+    fn make_other(&self, settings: Settings) -> Arc<Configuration> {
+        self.other_count.fetch_add(1, Ordering::Relaxed);
+        self.make(settings)
+    }
+}
+
+#[cfg(all(test, not(feature = "loom")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn x3_frames_make_so_many_configurations_and_no_more() {
+        let configurations = Configurations::default();
+        let custom = |number: usize| Settings::stock(SpecId::OSAKA, [0, 0, 0, number as u64 + 1]);
+        let numbers: Vec<_> =
+            (0..OTHERS_MAX).map(|number| configurations.try_get(custom(number)).expect("room").number).collect();
+        assert_eq!(configurations.numbers().count(), OTHERS_MAX);
+        assert!(configurations.try_get(custom(OTHERS_MAX)).is_none());
+        assert_eq!(configurations.try_get(custom(7)).map(|known| known.number), Some(numbers[7]), "what is known stays");
+        assert!(configurations.try_get(Settings::stock(SpecId::OSAKA, [0; 4])).is_some(), "stock ones have their places");
+        let by_hand = configurations.get(custom(OTHERS_MAX)).number;
+        assert_eq!(configurations.try_get(custom(OTHERS_MAX)).map(|known| known.number), Some(by_hand));
     }
 }

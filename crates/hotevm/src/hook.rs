@@ -195,14 +195,16 @@ impl<CTX: ContextTr> Hook<CTX> {
                 && (is_known || settings.gas_table == *gas_table)
                 && (std::ptr::eq(settings.gas_params.table(), gas_params.table()) || settings.gas_params == *gas_params)
                 && custom == prepared.custom;
-            if same {
+            if same && !prepared.configuration.is_lone() {
                 return;
             }
         }
         let configurations = &self.runtime.tiers.configurations;
-        let configuration = configurations.stock(spec, gas_table, gas_params, &custom).unwrap_or_else(|| {
-            configurations.get(Settings { spec, gas_table: *gas_table, gas_params: gas_params.clone(), custom })
-        });
+        let settings = || Settings { spec, gas_table: *gas_table, gas_params: gas_params.clone(), custom };
+        let known = configurations.stock(spec, gas_table, gas_params, &custom).or_else(|| configurations.try_get(settings()));
+        let off = off.or_else(|| known.is_none().then_some(Interpreted::Configurations));
+        // Opcodes found changed stay noted, whatever there is room for.
+        let configuration = known.unwrap_or_else(|| Configuration::lone(settings()));
         self.leave_room();
         self.prepared = Some(Prepared {
             configuration,

@@ -35,7 +35,7 @@ pub use hotevm_store as store;
 pub use runtime::Runtime;
 pub use statistics::{Histogram, StatisticKind, StatisticRow, Statistics};
 pub use tiers::{
-    ContractReport, Speed,
+    ContractReport, LeaveSite, Speed,
     entry::{Stage, Tier},
 };
 

@@ -12,7 +12,7 @@
 
 use crate::{
     builtins::{self, HostState, SITE_BEHIND, SITE_IN_PLACE},
-    code::NativeCode,
+    code::{NativeCode, reason_of},
 };
 use hotevm_abi::{BuiltinTable, NativeFrame, Status};
 use hotevm_ir::LeaveReason;
@@ -124,7 +124,7 @@ fn give_back<CTX: Host>(host: &mut HostState<'_, CTX>, code: &NativeCode, frame:
     builtins::set_height(interpreter, frame.stack_base, frame.top.wrapping_offset(row.top as isize));
     interpreter.gas.set_remaining(frame.gas.wrapping_add(u64::from(row.gas)));
     interpreter.bytecode.absolute_jump(row.pc as usize);
-    LeaveReason::ALL.get(usize::from(row.reason)).copied()
+    reason_of(row)
 }
 
 #[cfg(all(test, debug_assertions, target_arch = "x86_64"))]

@@ -62,6 +62,8 @@ named_rows! {
         Unavailable => "unavailable",
         /// The runtime is disabled.
         Disabled => "disabled",
+        /// The EVM's gas costs or opcodes are its own, and so many others have theirs that no more are told apart.
+        Configurations => "configurations",
         /// The code hash is unknown, or does not belong to the bytes.
         HashMismatch => "hash-mismatch",
         /// The code is not hot.
@@ -74,6 +76,38 @@ named_rows! {
         NoEntry => "no-entry",
         /// The frame left native code for its end, or too often.
         Left => "left",
+    }
+}
+
+named_rows! {
+    /// Why code stays interpreted: the kinds of [`Rejection`](crate::Rejection).
+    pub(crate) Cause {
+        /// This build has no compiler.
+        NoCompiler => "no-compiler",
+        /// It is on the deny-list.
+        Denied => "denied",
+        /// Its hash is not that of its bytes.
+        HashMismatch => "hash-mismatch",
+        /// The compiler panicked.
+        Panic => "panic",
+        /// The fork is unknown.
+        Fork => "fork",
+        /// The middle end rejected it: too much work.
+        Middle => "middle",
+        /// LLVM made no object.
+        Back => "back",
+        /// LLVM met an error that it cannot go on after.
+        Fatal => "fatal",
+        /// Too many of these.
+        CompilingOff => "compiling-off",
+        /// The object was refused.
+        Link => "link",
+        /// No executable memory.
+        Memory => "memory",
+        /// An artifact is not for this process.
+        Refused => "refused",
+        /// It was forgotten meanwhile.
+        Forgotten => "forgotten",
     }
 }
 
@@ -103,6 +137,7 @@ macro_rules! statistics {
     (
         $($(#[doc = $meaning:literal])* $name:ident,)*
         ; reasons: $($(#[doc = $reasons_meaning:literal])* $reasons:ident: $reason:ty,)*
+        ; causes: $($(#[doc = $causes_meaning:literal])* $causes:ident: $cause:ty,)*
         ; histograms: $($(#[doc = $histogram_meaning:literal])* $histogram:ident,)*
     ) => {
         /// Local deltas of one EVM.
@@ -125,6 +160,7 @@ macro_rules! statistics {
         pub(crate) struct Counters {
             $(pub(crate) $name: AtomicU64,)*
             $($reasons: [AtomicU64; <$reason>::COUNT],)*
+            $(pub(crate) $causes: [AtomicU64; <$cause>::COUNT],)*
             $(pub(crate) $histogram: Buckets,)*
         }
 
@@ -133,6 +169,7 @@ macro_rules! statistics {
         pub struct Statistics {
             $($(#[doc = $meaning])* pub $name: u64,)*
             $($(#[doc = $reasons_meaning])* pub $reasons: Vec<(&'static str, u64)>,)*
+            $($(#[doc = $causes_meaning])* pub $causes: Vec<(&'static str, u64)>,)*
             $($(#[doc = $histogram_meaning])* pub $histogram: Histogram,)*
         }
 
@@ -148,6 +185,7 @@ macro_rules! statistics {
                 Statistics {
                     $($name: self.$name.load(Ordering::Relaxed),)*
                     $($reasons: named(&<$reason>::NAMES, &self.$reasons),)*
+                    $($causes: named(&<$cause>::NAMES, &self.$causes),)*
                     $($histogram: self.$histogram.snapshot(),)*
                 }
             }
@@ -163,6 +201,11 @@ macro_rules! statistics {
                     meaning: concat!($($reasons_meaning),*),
                 },)*
                 $(StatisticRow {
+                    name: stringify!($causes),
+                    kind: StatisticKind::Reasons(&<$cause>::NAMES),
+                    meaning: concat!($($causes_meaning),*),
+                },)*
+                $(StatisticRow {
                     name: stringify!($histogram),
                     kind: StatisticKind::Histogram,
                     meaning: concat!($($histogram_meaning),*),
@@ -174,6 +217,7 @@ macro_rules! statistics {
                 Self {
                     $($name: self.$name.wrapping_sub(earlier.$name),)*
                     $($reasons: subtract(&self.$reasons, &earlier.$reasons),)*
+                    $($causes: subtract(&self.$causes, &earlier.$causes),)*
                     $($histogram: self.$histogram.since(&earlier.$histogram),)*
                 }
             }
@@ -188,6 +232,7 @@ macro_rules! statistics {
             ) {
                 $(counter(stringify!($name), self.$name);)*
                 $(self.$reasons.iter().for_each(|(name, count)| reason(stringify!($reasons), name, *count));)*
+                $(self.$causes.iter().for_each(|(name, count)| reason(stringify!($causes), name, *count));)*
                 $(histogram(stringify!($histogram), &self.$histogram);)*
             }
         }
@@ -270,6 +315,9 @@ statistics! {
     leaves: hotevm_ir::LeaveReason,
     /// How often a frame was interpreted from its start, or on from a leave, by reason.
     interpreted: Interpreted,
+    ; causes:
+    /// Codes that the compiler rejected, by reason.
+    rejections: Cause,
     ; histograms:
     /// CPU time of a compilation, rejected ones included, in microseconds.
     job_cpu_us,

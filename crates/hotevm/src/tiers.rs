@@ -47,7 +47,7 @@ pub(crate) mod tests;
 mod upkeep;
 mod worth;
 
-pub use report::ContractReport;
+pub use report::{ContractReport, LeaveSite};
 pub use speed::Speed;
 
 use crate::{

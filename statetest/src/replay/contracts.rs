@@ -7,9 +7,9 @@ use super::load::Run;
 use crate::{
     error::Error,
     mode::{self, Engine, Mode},
-    report::ReplayContract,
+    report::{ReplayContract, ReplayLeaveSite},
 };
-use hotevm::{ContractReport, Speed};
+use hotevm::{ContractReport, LeaveSite, Speed};
 use revm::primitives::{B256, hardfork::SpecId};
 use std::collections::HashMap;
 
@@ -62,10 +62,15 @@ fn report(contract: &ContractReport, interpreted: &HashMap<(B256, SpecId), Speed
         interpreted_mgas_per_s,
         speedup: speedup.map(|(native, interpreted)| native / interpreted),
         leaves: contract.leaves,
+        leave_sites: contract.leave_sites.iter().map(leave_site).collect(),
         blocks: contract.blocks,
         compilations: contract.compilations,
         compile_cpu_ms: contract.compile_cpu_ns as f64 / 1e6,
         code_bytes: contract.code_bytes as u64,
         rejection: contract.rejection.as_ref().map(ToString::to_string),
     }
+}
+
+fn leave_site(site: &LeaveSite) -> ReplayLeaveSite {
+    ReplayLeaveSite { pc: site.pc, reason: site.reason, count: site.count }
 }

@@ -152,6 +152,7 @@ fn contracts(body: &mut String, mode: &str, contracts: &[ReplayContract]) {
         "interpreted Mgas/s",
         "speedup",
         "leaves",
+        "most often at",
         "blocks",
         "compiled",
         "compile CPU ms",
@@ -170,6 +171,10 @@ fn contracts(body: &mut String, mode: &str, contracts: &[ReplayContract]) {
             optional(contract.interpreted_mgas_per_s, 0),
             optional(contract.speedup, 2),
             grouped(contract.leaves),
+            contract
+                .leave_sites
+                .first()
+                .map_or_else(String::new, |site| format!("{} ({} {})", site.pc, grouped(site.count), site.reason)),
             contract.blocks.to_string(),
             contract.compilations.to_string(),
             format!("{:.1}", contract.compile_cpu_ms),
@@ -183,7 +188,7 @@ fn contracts(body: &mut String, mode: &str, contracts: &[ReplayContract]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hotevm_statetest::report::{ReplayTotal, SCHEMA};
+    use hotevm_statetest::report::{ReplayLeaveSite, ReplayTotal, SCHEMA};
 
     fn report() -> ReplayReport {
         let round = |number: u32| ReplayRound {
@@ -205,6 +210,7 @@ mod tests {
             interpreted_mgas_per_s: None,
             speedup: None,
             leaves: 3,
+            leave_sites: vec![ReplayLeaveSite { pc: 77, reason: "gas", count: 5000 }],
             blocks: 4,
             compilations: 1,
             compile_cpu_ms: 5.0,
@@ -229,6 +235,7 @@ mod tests {
         let page = page(&report());
         assert_eq!(page.matches("<svg").count(), 5);
         assert!(page.contains("<polyline") && page.contains("native-1") && page.contains("1\u{202f}234\u{202f}567"));
+        assert!(page.contains("77 (5\u{202f}000 gas)"), "where it is left most often");
         assert!(page.contains("a &lt;reason&gt; &amp; more"), "H1");
         for needs in ["http:", "https:", "<script", "<link", "url(", "@import"] {
             assert!(!page.contains(needs), "{needs}");

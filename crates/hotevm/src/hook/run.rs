@@ -23,7 +23,7 @@ use super::{
 use crate::{
     activation::{Activation, Running},
     builtins::HostState,
-    code::NativeCode,
+    code::{NativeCode, is_way_out},
     native::{self, RunEnd},
     statistics::{Deltas, Interpreted},
     sync::{Arc, Ordering},
@@ -242,6 +242,8 @@ impl<CTX: ContextTr> Run<'_, CTX> {
                     self.deltas.leaves[reason as usize] += 1;
                     if code.is_region() && is_way_out(reason) {
                         self.tiers.left(&code, site);
+                    } else {
+                        code.count_leave(site);
                     }
                     reason
                 }
@@ -442,11 +444,6 @@ fn end(interpreter: &mut Interpreter<EthInterpreter>, error: InstructionResult) 
     if interpreter.bytecode.action().is_none() {
         interpreter.halt(error);
     }
-}
-
-/// Whether a leave leads to blocks that a larger region might hold.
-const fn is_way_out(reason: LeaveReason) -> bool {
-    matches!(reason, LeaveReason::Outside | LeaveReason::Jump)
 }
 
 /// The newest code in place of code that may be replaced; what to run where there is none any more.

@@ -217,6 +217,7 @@ impl Tiers {
 
     fn reject(&self, entry: &Entry, ledger: &mut Ledger, rejection: Rejection) -> Result<(), Rejection> {
         self.counters.rejected.fetch_add(1, Ordering::Relaxed);
+        self.counters.rejections[rejection.cause() as usize].fetch_add(1, Ordering::Relaxed);
         match rejection {
             Rejection::Fatal(_) => drop(self.counters.fatal_errors.fetch_add(1, Ordering::Relaxed)),
             Rejection::CompilingOff => drop(self.counters.compiling_off.fetch_add(1, Ordering::Relaxed)),

@@ -3,9 +3,9 @@
 //! in   every way to the instructions of an EVM, and a provider that has two tables
 //! out  the next transaction runs what is there then
 
-use crate::{CONTRACT, Case, Context, Gone, STEP, output, repeated, replace_add, run, runtime, subtract, transaction};
+use crate::{CONTRACT, Case, Context, Gone, Inner, STEP, output, repeated, replace_add, run, runtime, subtract, transaction};
 use alloy_evm::{EthEvm, precompiles::PrecompilesMap};
-use hotevm::{HotEvm, Instructions};
+use hotevm::{Config, HotEvm, Instructions, Preset, Runtime, native_available};
 use revm::{
     bytecode::opcode as op,
     context::{ContextSetters, ContextTr, Evm, JournalTr},
@@ -16,7 +16,7 @@ use revm::{
     },
     inspector::{InspectorEvmTr, NoOpInspector},
     interpreter::{GasTable, Instruction, InstructionTable, interpreter::EthInterpreter},
-    primitives::U256,
+    primitives::{U256, hardfork::SpecId},
 };
 use std::{cell::Cell, rc::Rc};
 
@@ -63,6 +63,40 @@ fn gas_costs_replaced_later_are_noticed() {
     let mut plain = EthEvm::new(changed, false);
     hot.hot_mut().all_mut().1.insert_gas(op::ADD, 1000);
     assert_eq!(run(&mut plain, 1_000_000), run(&mut hot, 1_000_000));
+}
+
+#[test]
+fn evms_with_costs_of_their_own_are_interpreted_where_there_are_too_many_of_them() {
+    let case = Case::new(&[(CONTRACT, repeated(&STEP))]);
+    let runtime = Runtime::new(Config::preset(Preset::Development)).expect("a runtime");
+    let plain = |change: &dyn Fn(&mut Inner<NoOpInspector>)| {
+        let mut inner = case.inner();
+        change(&mut inner);
+        run(&mut EthEvm::new(inner, false), 1_000_000)
+    };
+    let mut last = None;
+    for number in 0..300 {
+        let change = |inner: &mut Inner<NoOpInspector>| inner.instruction.insert_gas(op::ADD, 1000 + number);
+        let mut hot = case.hot(&runtime);
+        change(hot.hot_mut().inner_mut());
+        assert_eq!(plain(&change), run(&mut hot, 1_000_000));
+        last = Some(hot);
+    }
+    let counted = |wanted: &str| {
+        let reasons = runtime.statistics().interpreted;
+        reasons.iter().find(|(reason, _)| *reason == wanted).map_or(0, |(_, count)| *count)
+    };
+    if native_available() {
+        assert_eq!((counted("cold"), counted("configurations")), (256, 44));
+    }
+    // In such an EVM an opcode that is replaced later is noticed, too: stock code is none for it, though its costs are stock again.
+    runtime.compile(&repeated(&STEP).into(), SpecId::OSAKA, Instructions::Stock).ok();
+    let mut hot = last.expect("an EVM");
+    replace_add(hot.hot_mut().inner_mut());
+    for _ in 0..2 {
+        assert_eq!(plain(&replace_add), run(&mut hot, 1_000_000));
+    }
+    assert_eq!(runtime.statistics().native_frames, 0);
 }
 
 /// Instructions of which there are two sets.

@@ -5,6 +5,7 @@
 
 mod careless;
 mod lent;
+mod told;
 
 use alloy_evm::{
     EthEvm, EthEvmFactory, Evm, EvmEnv, EvmFactory,
@@ -319,6 +320,37 @@ fn an_opcode_replaced_again_is_noticed_by_what_is_interpreted() {
     assert_eq!(run(&mut plain, 1_000_000), run(&mut hot, 1_000_000));
     drop(hot);
     assert_eq!(cold.statistics().became_watched > 0, native_available(), "the frame got warm where something compiles");
+}
+
+#[test]
+fn code_that_runs_a_little_in_each_evm_or_block_gets_warm() {
+    if !native_available() {
+        return;
+    }
+    let case = Case::new(&[(CONTRACT, repeated(&STEP))]);
+    let code_hash = keccak256(repeated(&STEP));
+    // More than a frame has, so that no frame is looked at while it runs.
+    let tuning = Tuning { warm_gas: 200_000, ..Tuning::preset(Preset::Development) };
+    let runtime = || {
+        let runtime = Runtime::new(Config { tuning: tuning.clone(), ..Config::preset(Preset::Development) }).expect("a runtime");
+        runtime.pause();
+        runtime
+    };
+    let (first, second) = (runtime(), runtime());
+    let evms = (1..=20).find(|_| {
+        let _ = run(&mut case.hot(&first), 100_000);
+        !first.peek(code_hash).is_empty()
+    });
+    let mut hot = case.hot(&second);
+    let blocks = (1..=20).find(|number| {
+        hot.hot_mut().inner_mut().ctx.block.number = U256::from(*number);
+        let _ = run(&mut hot, 100_000);
+        !second.peek(code_hash).is_empty()
+    });
+    // Some 500 gas each time, which count twice as much each time.
+    assert_eq!((evms, blocks), (Some(9), Some(9)));
+    drop(hot);
+    assert_eq!([&first, &second].map(|runtime| runtime.statistics().native_frames), [0, 0]);
 }
 
 #[test]
