@@ -121,21 +121,30 @@ fn verify(look: &Look) -> eyre::Result<bool> {
     let acceptance = Runtime::new(Config::default())?.acceptance();
     let total = store.list()?.len();
     let progress = Progress::new("artifacts");
-    let (mut whole, mut usable, mut bytes) = (0, 0, 0);
-    store.load_all(None, &mut |object| {
-        whole += 1;
-        bytes += object.bytes().len();
-        usable += usize::from(acceptance.check(&object.artifact().key).is_ok());
-        progress.done(whole, total.max(whole));
+    let (mut done, mut whole, mut usable, mut bytes) = (0, 0, 0, 0);
+    let mut problems = Vec::new();
+    store.verify(None, |name, checked| {
+        done += 1;
+        match checked {
+            Ok(object) => {
+                whole += 1;
+                bytes += object.bytes().len();
+                usable += usize::from(acceptance.check(&object.artifact().key).is_ok());
+            }
+            Err(error) => problems.push((name.to_owned(), error.to_string())),
+        }
+        progress.done(done, total.max(done));
         ControlFlow::Continue(())
     })?;
     drop(progress);
+    problems.iter().for_each(|(name, problem)| println!("{name}: {problem}"));
+    let problems: Vec<_> = problems.iter().map(|(file, problem)| json!({"file": file, "problem": problem})).collect();
     let counts = store.counts();
     let refused = counts.refused_total();
     println!("{whole} artifacts whole ({bytes} bytes), {usable} of them for this machine and compiler; {refused} refused");
     print_counts(&store);
     let report = json!({"schema": SCHEMA, "whole": whole, "usable": usable, "refused": refused, "bytes": bytes,
-        "counts": counts_json(&store)});
+        "problems": problems, "counts": counts_json(&store)});
     options::write_json(look.json.as_deref(), &report)?;
     Ok(refused == 0 && counts.count(Count::Failed) == 0)
 }

@@ -23,7 +23,7 @@ use crate::{
     counts::{Count, Counters, StoreCounts},
     sync::{AtomicU64, Ordering},
 };
-use folder::Folder;
+use folder::{Folder, FoundFile};
 use hotevm_abi::{Acceptance, ArtifactKey, Refusal};
 use hotevm_code::{KEY_WITHIN_BYTES, SHARED_OBJECT_LEN_MAX, SharedObject, claimed_key};
 use std::{ops::ControlFlow, path::PathBuf};
@@ -98,6 +98,33 @@ impl LocalStore {
         self.collect_to(budget_bytes)
     }
 
+    /// Reads and checks every artifact, those used last first; `each` is told of every file what came of it. What is refused is moved aside.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn verify(
+        &self,
+        acceptance: Option<&Acceptance>,
+        mut each: impl FnMut(&str, Result<SharedObject, StoreError>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let mut files = self.counted(self.folder.artifacts())?;
+        files.sort_by(|left, right| right.used.cmp(&left.used).then_with(|| left.name.cmp(&right.name)));
+        for FoundFile { name, .. } in files {
+            let object = match self.counted(self.read(&name, None, acceptance)) {
+                Ok(None) => continue,
+                Ok(Some(checked)) => checked.map_err(StoreError::Refused),
+                Err(error) => Err(error),
+            };
+            if object.is_ok() {
+                self.counters.add(Count::Loaded);
+            }
+            if each(&name, object).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Reads an artifact and checks it against its name and against what the caller accepts; what is refused is moved aside (A2).
     fn read(&self, name: &str, wanted: Option<&ArtifactKey>, acceptance: Option<&Acceptance>) -> Result<Read, StoreError> {
         let Some(bytes) = self.folder.read(name, SHARED_OBJECT_LEN_MAX)? else { return Ok(None) };
@@ -168,16 +195,7 @@ impl ArtifactStore for LocalStore {
         acceptance: Option<&Acceptance>,
         each: &mut dyn FnMut(SharedObject) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let mut files = self.counted(self.folder.artifacts())?;
-        files.sort_by(|left, right| right.used.cmp(&left.used).then_with(|| left.name.cmp(&right.name)));
-        for file in files {
-            let Ok(Some(Ok(object))) = self.counted(self.read(&file.name, None, acceptance)) else { continue };
-            self.counters.add(Count::Loaded);
-            if each(object).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        self.verify(acceptance, |_, object| object.map_or(ControlFlow::Continue(()), &mut *each))
     }
 
     fn store(&self, object: &SharedObject) -> Result<Stored, StoreError> {

@@ -196,6 +196,9 @@ fn code_is_built_once_and_runs_in_another_process() {
     let damaged = files.find(|path| path.extension().is_some_and(|extension| extension == "so")).unwrap();
     fs::write(&damaged, b"").unwrap();
     let (status, output, checked) = reported("verify-again.json", &["aot", "verify", "--store", directory]);
+    let name = damaged.file_name().unwrap().to_str().unwrap();
+    assert!(output.starts_with(&format!("{name}: artifact refused: ")), "{output}");
+    assert_eq!((checked["problems"].as_array().unwrap().len(), &checked["problems"][0]["file"]), (1, &Value::from(name)));
     assert_eq!(
         (status, &checked["refused"], &checked["counts"]["refused-truncated"]),
         (1, &Value::from(1), &Value::from(1)),
