@@ -6,6 +6,7 @@ lint: install-llvm install-cargo-deny
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy -p hotevm -p hotevm-statetest -- -D warnings # without the feature llvm
+	$(CARGO) clippy -p hotevm --features loom --lib --profile test -- -D warnings -A dead-code # the models use few of the stand-ins
 	$(CARGO) run --quiet -p xtask -- tidy
 	$(CARGO) deny --log-level error check licenses bans sources
 

@@ -20,7 +20,7 @@ pub(crate) mod fingerprint;
 mod hints;
 mod keep;
 pub(crate) mod record;
-#[cfg(test)]
+#[cfg(all(test, not(feature = "loom")))]
 mod tests;
 pub(crate) mod writer;
 

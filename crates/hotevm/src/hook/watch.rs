@@ -193,7 +193,7 @@ fn pass(interpreter: &Interpreter<EthInterpreter>, behind: usize) -> bool {
     WATCH.with(|watch| watch.pass(ptr::from_ref(interpreter).addr(), pc))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "loom")))]
 mod tests {
     use super::*;
     use crate::tiers::fake;
