@@ -8,6 +8,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -27,10 +28,13 @@ impl PerfMap {
     /// Where `perf` looks for the file.
     pub const DEFAULT_DIRECTORY: &'static str = "/tmp";
 
-    /// Opens this process's map in `directory` and adds to what is there.
+    /// Opens this process's map in `directory` and adds to what is there. A link is not followed, since others may write to `/tmp`.
+    ///
+    /// # Errors
+    /// When the file cannot be made or written to.
     pub fn open(directory: &Path) -> io::Result<PerfMap> {
         let path = directory.join(format!("perf-{}.map", std::process::id()));
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let file = OpenOptions::new().create(true).append(true).custom_flags(libc::O_NOFOLLOW).open(&path)?;
         Ok(PerfMap { path, file: Mutex::new(file) })
     }
 

@@ -196,6 +196,12 @@ fn perf_map_has_a_line_for_each_code() {
     assert_eq!(text, format!("{place} evm:0xabc:0\n{place} two_lines\n"));
     assert!(map.path().ends_with(format!("perf-{}.map", std::process::id())));
     assert!(PerfMap::open(&directory.join("missing")).is_err());
+    // A link that waits there.
+    std::fs::create_dir_all(&directory).unwrap();
+    let elsewhere = directory.join("elsewhere");
+    std::os::unix::fs::symlink(&elsewhere, map.path()).unwrap();
+    assert!(PerfMap::open(&directory).is_err() && !elsewhere.exists());
+    std::fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]

@@ -304,6 +304,10 @@ impl Runtime {
 
 impl Tiers {
     fn take_artifact(&self, object: SharedObject) -> Result<Taken, Rejection> {
+        self.check_and_take(object).inspect_err(|rejection| self.count_rejection(rejection))
+    }
+
+    fn check_and_take(&self, object: SharedObject) -> Result<Taken, Rejection> {
         let key = &object.artifact().key;
         acceptance(&self.config).check(key).map_err(Rejection::Refused)?;
         let tier = tier_in(key);

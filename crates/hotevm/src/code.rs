@@ -41,7 +41,8 @@ pub(crate) struct NativeCode {
     executable: Executable,
     /// The entry that it was published in; set before it can be seen there.
     owner: OnceLock<Weak<Entry>>,
-    /// Gas charged while this code ran, added to by executing threads, relaxed: a hint. Of two that add at once one may be lost.
+    /// Gas charged while this code ran, at least: added to by executing threads, relaxed, by load and store. What others add between these two
+    /// of one thread is lost, so that a code that many threads run counts less. A hint.
     gas: AtomicU64,
     /// The entry at which a frame begins.
     start: Option<EntryPoint>,

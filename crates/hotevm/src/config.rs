@@ -83,8 +83,8 @@ pub struct Config {
     pub target_cpu: Option<String>,
     /// Where to write a text dump of every stage, one folder per code hash.
     pub dump_dir: Option<PathBuf>,
-    /// Folder in which `perf` finds the names of compiled code, as `evm:HASH:0` in `perf-PID.map`. It looks in `/tmp`; choose another where
-    /// others may write to that.
+    /// Folder for the file `perf-PID.map`, which tells `perf` the names of compiled code (`evm:HASH:0`): `perf` looks in `/tmp` alone, so choose
+    /// another only to copy the file. Where it cannot be made, there is no [`Runtime`](crate::Runtime).
     pub perf_map: Option<PathBuf>,
     /// Bound of all executable memory, in bytes.
     pub code_memory_bytes_max: usize,

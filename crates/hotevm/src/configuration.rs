@@ -134,7 +134,11 @@ impl Configurations {
     /// The configuration for these settings, for calls by hand.
     pub(crate) fn get(&self, settings: Settings) -> Arc<Configuration> {
         if let Some(slot) = self.stock.get(settings.spec as usize).filter(|_| settings.is_stock()) {
-            return slot.get_or_init(|| self.make(settings)).clone();
+            // Made before, so that nobody waits for it.
+            return slot.get().cloned().unwrap_or_else(|| {
+                let made = self.make(settings);
+                slot.get_or_init(|| made).clone()
+            });
         }
         if let Some(known) = self.others.get(&settings) {
             return known.value().clone();
@@ -152,8 +156,10 @@ impl Configurations {
             TryResult::Locked => return None,
             TryResult::Absent => {}
         }
-        let has_room = self.other_count.load(Ordering::Relaxed) < OTHERS_MAX;
-        let entry = self.others.try_entry(settings.clone()).filter(|_| has_room)?;
+        if self.other_count.load(Ordering::Relaxed) >= OTHERS_MAX {
+            return None;
+        }
+        let entry = self.others.try_entry(settings.clone())?;
         Some(entry.or_insert_with(|| self.make_other(settings)).value().clone())
     }
 

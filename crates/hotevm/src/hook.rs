@@ -4,7 +4,7 @@
 //! out  the next action, as revm's own loop would make it, in the frame's interpreter
 //!
 //! ```text
-//! frame starts -> init code, not legacy, unavailable, disabled ---------> interpreter
+//! frame starts -> inspector, init code, not legacy, unavailable, disabled, too many configurations -> interpreter
 //!              -> cache of the EVM, of the thread (bytecode address) -> map (hash, configuration) -> cold, warm or native: `run`
 //! ```
 //!
@@ -176,6 +176,8 @@ impl<CTX: ContextTr> Hook<CTX> {
         } else {
             (!self.runtime.tiers.is_enabled()).then_some(Interpreted::Disabled)
         };
+        let configurations = &self.runtime.tiers.configurations;
+        let mut is_same = false;
         if let Some(prepared) = &mut self.prepared {
             prepared.off = off;
             if prepared.block != block {
@@ -191,18 +193,24 @@ impl<CTX: ContextTr> Hook<CTX> {
             }
             prepared.places = places;
             let settings = &prepared.configuration.settings;
-            let same = settings.spec == spec
+            is_same = settings.spec == spec
                 && (is_known || settings.gas_table == *gas_table)
                 && (std::ptr::eq(settings.gas_params.table(), gas_params.table()) || settings.gas_params == *gas_params)
                 && custom == prepared.custom;
-            if same && !prepared.configuration.is_lone() {
+            if is_same && !prepared.configuration.is_lone() {
                 return;
             }
         }
-        let configurations = &self.runtime.tiers.configurations;
         let settings = || Settings { spec, gas_table: *gas_table, gas_params: gas_params.clone(), custom };
         let known = configurations.stock(spec, gas_table, gas_params, &custom).or_else(|| configurations.try_get(settings()));
         let off = off.or_else(|| known.is_none().then_some(Interpreted::Configurations));
+        if let Some(prepared) = &mut self.prepared
+            && is_same
+            && known.is_none()
+        {
+            prepared.off = off;
+            return;
+        }
         // Opcodes found changed stay noted, whatever there is room for.
         let configuration = known.unwrap_or_else(|| Configuration::lone(settings()));
         self.leave_room();

@@ -62,7 +62,7 @@ named_rows! {
         Unavailable => "unavailable",
         /// The runtime is disabled.
         Disabled => "disabled",
-        /// The EVM's gas costs or opcodes are its own, and so many others have theirs that no more are told apart.
+        /// The EVM's gas costs or opcodes are its own, and so many others have theirs that no more are told apart, or another thread holds their table.
         Configurations => "configurations",
         /// The code hash is unknown, or does not belong to the bytes.
         HashMismatch => "hash-mismatch",
@@ -80,7 +80,7 @@ named_rows! {
 }
 
 named_rows! {
-    /// Why code stays interpreted: the kinds of [`Rejection`](crate::Rejection).
+    /// Why there is no code: the kinds of [`Rejection`](crate::Rejection).
     pub(crate) Cause {
         /// This build has no compiler.
         NoCompiler => "no-compiler",
@@ -316,7 +316,7 @@ statistics! {
     /// How often a frame was interpreted from its start, or on from a leave, by reason.
     interpreted: Interpreted,
     ; causes:
-    /// Codes that the compiler rejected, by reason.
+    /// How often code was not compiled, or an artifact not taken, by reason.
     rejections: Cause,
     ; histograms:
     /// CPU time of a compilation, rejected ones included, in microseconds.

@@ -260,6 +260,7 @@ impl Tiers {
         if self.config.deny.contains(&key.0) {
             let mut ledger = entry.ledger();
             ledger.rejected = Some(Rejected { reason: Rejection::Denied, retry_at_s: None });
+            self.count_rejection(&Rejection::Denied);
             entry.publish(&mut ledger, None, Stage::Rejected);
         }
         Arc::new(entry)

@@ -76,7 +76,7 @@ pub(crate) enum Job {
 pub(crate) enum Next {
     /// This job.
     Job(Job),
-    /// Nothing to do for a while.
+    /// What is due from time to time, whatever waits.
     Upkeep,
     /// End, at this time at the latest.
     End(Instant),
@@ -207,11 +207,11 @@ impl Writer {
                 return Next::End(by);
             }
             let passed = now.saturating_duration_since(*state.upkept_at.get_or_insert(now));
-            if passed >= self.upkeep && state.end_by.is_none() {
+            let left = state.retry_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+            if left.is_zero() && passed >= self.upkeep && state.end_by.is_none() {
                 state.upkept_at = Some(now);
                 return Next::Upkeep;
             }
-            let left = state.retry_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
             if left.is_zero()
                 && let Some(job) = state.jobs.pop_front()
             {
@@ -219,7 +219,7 @@ impl Writer {
                 return Next::Job(job);
             }
             let until_upkeep = self.upkeep.saturating_sub(passed);
-            let patience = if left.is_zero() { until_upkeep } else { left.min(until_upkeep) };
+            let patience = if left.is_zero() { until_upkeep } else { left };
             state = wait(&self.changed, state, patience);
         }
     }

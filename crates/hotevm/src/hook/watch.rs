@@ -8,7 +8,9 @@
 //! K2  What is kept counts for the interpreter alone that the stretch runs in. Stretches may lie within each other, where a database runs another
 //!     EVM on the same thread: what was there before comes back.
 //! K3  A host call may hand the thread to another transaction and go on later, maybe on another thread (revm's `asyncdb`), so that a stretch
-//!     finds another one's watch: it then notes nothing, stops at the next jump destination, and takes the thread's place again.
+//!     finds another one's watch: it then notes nothing, stops at the next jump destination, and takes the thread's place again. A place is a
+//!     slot of revm's stack of frames: where a watch was left behind for another frame in that slot, blocks may be noted until then that are
+//!     not that code's. Profiles are hints.
 
 use crate::{
     sync::Arc,
@@ -93,7 +95,7 @@ impl Watch {
     fn replace(&self, new: Watched) -> Watched {
         let place = self.place.get();
         self.set(0, ptr::null());
-        let profile = new.entry.as_ref().and_then(|entry| entry.profile()).map_or(ptr::null(), ptr::from_ref);
+        let profile = new.entry.as_deref().map_or(ptr::null(), profile_of);
         let kept = KEEPS.try_with(|keeps| keeps.0.replace(new.entry));
         if kept.is_ok() {
             self.set(new.place, profile);
@@ -105,6 +107,11 @@ impl Watch {
             found: self.found.replace(new.found),
         }
     }
+}
+
+/// The profile of an entry; null if it has none.
+fn profile_of(entry: &Entry) -> *const Profile {
+    entry.profile().map_or(ptr::null(), ptr::from_ref)
 }
 
 /// A stretch whose blocks this thread notes, as long as this is there.
@@ -129,18 +136,24 @@ impl Watching {
 
     fn take_place(&mut self, stops: i64) {
         let own = Watched { place: self.place, entry: Some(self.entry.clone()), left: stops, found: 0 };
-        self.before = Some(WATCH.with(|watch| watch.replace(own)));
+        let mut before = WATCH.with(|watch| watch.replace(own));
+        let found = std::mem::take(&mut before.found);
+        if let Some(profile) = before.entry.as_ref().and_then(|entry| entry.profile()).filter(|_| found != 0) {
+            profile.found(found);
+        }
+        self.before = Some(before);
         self.granted += stops;
     }
 
     /// Asks the thread's watch, if it is this one's (K3).
     fn ask<T>(&self, ask: impl FnOnce(&Watch) -> T) -> Option<T> {
-        WATCH.with(|watch| (watch.place.get() == self.place).then(|| ask(watch)))
+        let profile = profile_of(&self.entry);
+        WATCH.with(|watch| (watch.place.get() == self.place && ptr::eq(watch.profile.get(), profile)).then(|| ask(watch)))
     }
 
     /// Stops passed since it began, or all that were granted where that is not known (K3).
     pub(super) fn passed(&self) -> u64 {
-        (self.granted - self.ask(|watch| watch.left.get()).unwrap_or(0)).cast_unsigned()
+        (self.granted - self.ask(|watch| watch.left.get()).unwrap_or(0)).max(0).cast_unsigned()
     }
 
     /// Passes so many stops more before the loop ends.
@@ -196,7 +209,7 @@ fn pass(interpreter: &Interpreter<EthInterpreter>, behind: usize) -> bool {
 #[cfg(all(test, not(feature = "loom")))]
 mod tests {
     use super::*;
-    use crate::tiers::fake;
+    use crate::{sync, tiers::fake};
 
     fn frame() -> Interpreter<EthInterpreter> {
         Interpreter::default()
@@ -259,6 +272,7 @@ mod tests {
         drop(first);
         assert!(!pass(&other, 51), "the other's watch came back");
         drop(second);
+        assert_eq!((left.profile().unwrap().blocks(), right.profile().unwrap().blocks()), (2, 2), "all that was found is told");
         assert_eq!((starts(&left), starts(&right)), (vec![1, 3], vec![50, 51]));
     }
 
@@ -280,13 +294,15 @@ mod tests {
     fn k3_a_stretch_that_ends_on_another_thread_leaves_its_thread_a_valid_watch() {
         let one = frame();
         let entry = fake::watched_entry();
-        // As far as this thread sees, the stretch never ends.
-        std::mem::forget(Watching::begin(&entry, &one, 10));
+        let stretch = Watching::begin(&entry, &one, 10);
         let held = Arc::downgrade(&entry);
         drop(entry);
-        assert!(held.upgrade().is_some() && !pass(&one, 7));
-        let next = fake::watched_entry();
-        drop(Watching::begin(&next, &frame(), 10));
+        let other = sync::spawn_named("other", move || drop(stretch)).expect("a thread");
+        other.join().expect("no panic");
+        assert_eq!(held.strong_count(), 1, "this thread keeps it alone (K1)");
+        assert!(!pass(&one, 7));
+        drop(Watching::begin(&fake::watched_entry(), &frame(), 10));
         watch_nothing();
+        assert_eq!(held.strong_count(), 0);
     }
 }

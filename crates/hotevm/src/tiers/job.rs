@@ -107,6 +107,7 @@ impl Tiers {
         }
         if keccak256(&entry.bytecode) != entry.key.0 {
             self.forget_entry(entry);
+            self.count_rejection(&Rejection::HashMismatch);
             return Err(Rejection::HashMismatch);
         }
         let (region, likely) =
@@ -196,6 +197,7 @@ impl Tiers {
         entry.cool();
         let old = entry.publish(ledger, Some(code), tier.stage());
         if old.as_ref().is_some_and(|old| Arc::ptr_eq(old, &stays)) {
+            self.count_rejection(&Rejection::Forgotten);
             return Err(Rejection::Forgotten);
         }
         self.code_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -215,9 +217,14 @@ impl Tiers {
         Ok(())
     }
 
+    /// Counts that there is no code, by reason.
+    pub(crate) fn count_rejection(&self, rejection: &Rejection) {
+        self.counters.rejections[rejection.cause() as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     fn reject(&self, entry: &Entry, ledger: &mut Ledger, rejection: Rejection) -> Result<(), Rejection> {
         self.counters.rejected.fetch_add(1, Ordering::Relaxed);
-        self.counters.rejections[rejection.cause() as usize].fetch_add(1, Ordering::Relaxed);
+        self.count_rejection(&rejection);
         match rejection {
             Rejection::Fatal(_) => drop(self.counters.fatal_errors.fetch_add(1, Ordering::Relaxed)),
             Rejection::CompilingOff => drop(self.counters.compiling_off.fetch_add(1, Ordering::Relaxed)),

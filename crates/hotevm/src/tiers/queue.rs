@@ -4,8 +4,8 @@
 //! out  jobs for workers
 //!
 //! B1  At most `len_max` jobs wait. One more pushes out the least rewarding, which may be itself.
-//! B2  An entry waits at most once: `Entry::queued` is set before its job is pushed and cleared when the job is taken or dropped. Who asks by
-//!     hand for a higher tier than waits raises the job that waits.
+//! B2  An entry waits at most once: `Entry::queued` is set when its job is pushed and cleared when the job is taken or dropped, under the
+//!     queue's lock; executing threads read it without, as a hint. Who asks by hand for a higher tier than waits raises the job that waits.
 //! B3  Rewards are looked at when a job is taken, so that what got hotter since comes first; of equals the older comes first.
 //! B4  An executing thread only tries the lock: a worker of low priority may hold it while it does not run.
 
@@ -64,6 +64,16 @@ struct State {
     is_paused: bool,
 }
 
+impl State {
+    /// Sees to it that the entry's job that waits is for no lower tier than this one.
+    fn raise(&mut self, job: &Job) {
+        let mut jobs = self.jobs.iter_mut().map(|(_, waiting)| waiting);
+        if let Some(waiting) = jobs.find(|waiting| Arc::ptr_eq(&waiting.entry, &job.entry)) {
+            waiting.tier = waiting.tier.max(job.tier);
+        }
+    }
+}
+
 /// The queue and what its workers are told.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
@@ -79,18 +89,15 @@ pub(crate) struct Queue {
 impl Queue {
     /// Pushes a job; `wait` says whether to wait for the lock. `reward` orders jobs.
     pub(crate) fn push(&self, job: Job, len_max: usize, wait: bool, reward: impl Fn(&Job) -> f64) -> Pushed {
-        if wait && self.raise(&job) {
-            return Pushed::Merged;
-        }
-        if job.entry.queued.swap(true, Ordering::AcqRel) {
-            // Another thread was faster between look and push, which is as good.
-            return Pushed::Merged;
-        }
         let state = if wait { Some(lock(&self.state)) } else { try_lock(&self.state) };
-        let Some(mut state) = state else {
-            job.entry.queued.store(false, Ordering::Release);
-            return Pushed::Busy;
-        };
+        let Some(mut state) = state else { return Pushed::Busy };
+        if job.entry.queued.load(Ordering::Relaxed) {
+            if wait {
+                state.raise(&job);
+            }
+            return Pushed::Merged;
+        }
+        job.entry.queued.store(true, Ordering::Release);
         let number = state.next;
         state.next += 1;
         let own = reward(&job);
@@ -105,13 +112,6 @@ impl Queue {
         self.first.fetch_sub(usize::from(job.is_first), Ordering::Relaxed);
         job.entry.queued.store(false, Ordering::Release);
         if dropped == number { Pushed::Dropped } else { Pushed::Displaced }
-    }
-
-    /// Sees to it that the entry's job that waits is for no lower tier than this one; false if none waits.
-    fn raise(&self, job: &Job) -> bool {
-        let mut state = lock(&self.state);
-        let waiting = state.jobs.iter_mut().find(|(_, waiting)| Arc::ptr_eq(&waiting.entry, &job.entry));
-        waiting.map(|(_, waiting)| waiting.tier = waiting.tier.max(job.tier)).is_some()
     }
 
     /// Takes the most rewarding job, if any waits.

@@ -26,7 +26,7 @@ pub struct ContractReport {
     pub stage: Stage,
     /// Gas spent in the interpreter since the code was last without native code.
     pub interpreted_gas: u64,
-    /// Gas charged while native code ran.
+    /// Gas charged while native code ran, at least: of what threads add at once, some is lost.
     pub native_gas: u64,
     /// Leaves out of a compiled region.
     pub leaves: u64,
