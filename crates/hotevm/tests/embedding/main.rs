@@ -5,6 +5,7 @@
 
 mod careless;
 mod lent;
+mod nested;
 mod told;
 
 use alloy_evm::{
