@@ -6,7 +6,7 @@
 //! Contracts hash the same few keys over and over: half of the inputs of two words were hashed before in the same transaction.
 //!
 //! K1  An answer is given only for an input that is equal in every byte.
-//! K2  A table is of one size; a new input takes the place of the one that was there.
+//! K2  A table is of one size; an input lies in one of two neighbouring rows, and a new one takes the place of what was there.
 //! K3  All EVMs of a runtime share the tables: what one has hashed, the next block's, or one that executes ahead, need not hash.
 //! K4  Nobody waits: a row that is being written has no answer, and takes no other input.
 //! K5  A row that was never written is zeros, and no input: limbs of zeros are none.
@@ -150,17 +150,21 @@ fn mixed(limbs: &[u64]) -> usize {
 }
 
 impl<const LIMBS: usize, const WORDS: usize, const ROWS: usize> Table<LIMBS, WORDS, ROWS> {
-    fn row(&self, limbs: &[u64; LIMBS]) -> Option<&Words<WORDS>> {
-        Some(&self.0.get(mixed(limbs) % ROWS)?.0)
+    /// The two rows in which an input may lie: neighbours, which processors fetch together.
+    fn rows(&self, limbs: &[u64; LIMBS]) -> [Option<&Words<WORDS>>; 2] {
+        let first = mixed(limbs) % ROWS;
+        [first, first ^ 1].map(|row| Some(&self.0.get(row)?.0))
     }
 
     fn get(&self, limbs: &[u64; LIMBS]) -> Option<U256> {
-        let words = self.row(limbs)?.read()?;
-        let (known, hash) = words.split_first_chunk::<LIMBS>()?;
-        // Compared here: the library's comparison of bytes is a call.
-        let differing = known.iter().zip(limbs).fold(0, |differing, (one, other)| differing | one ^ other);
-        let hash = hash.first_chunk::<HASH_LIMBS>()?;
-        (differing == 0).then(|| U256::from_limbs(*hash))
+        self.rows(limbs).into_iter().flatten().find_map(|row| {
+            let words = row.read()?;
+            let (known, hash) = words.split_first_chunk::<LIMBS>()?;
+            // Compared here: the library's comparison of bytes is a call.
+            let differing = known.iter().zip(limbs).fold(0, |differing, (one, other)| differing | one ^ other);
+            let hash = hash.first_chunk::<HASH_LIMBS>()?;
+            (differing == 0).then(|| U256::from_limbs(*hash))
+        })
     }
 
     /// The inputs of the rows that can be read now; limbs of zeros where there is none (K5).
@@ -170,7 +174,11 @@ impl<const LIMBS: usize, const WORDS: usize, const ROWS: usize> Table<LIMBS, WOR
 
     fn put(&self, limbs: &[u64; LIMBS], hash: U256) {
         const { assert!(WORDS == LIMBS + HASH_LIMBS, "a row holds an input and its hash") }
-        let Some(row) = self.row(limbs) else { return };
+        let [first, second] = self.rows(limbs);
+        let is_free = |row: &&Words<WORDS>| row.read().is_some_and(|words| words.iter().all(|word| *word == 0));
+        // Where both are taken, a bit of the hash says which gives way: inputs that alternate do not always drive out each other.
+        let either = if hash.bit(0) { first } else { second };
+        let Some(row) = first.filter(is_free).or(second.filter(is_free)).or(either).or(first) else { return };
         let mut words = [0; WORDS];
         words.iter_mut().zip(limbs.iter().chain(hash.as_limbs())).for_each(|(word, limb)| *word = *limb);
         row.write(&words);
@@ -297,6 +305,28 @@ mod tests {
             assert_eq!((hashes.get(&short), hashes.get(&long)), (Some(U256::from(len)), None));
         }
         assert!(Input::new(&[]).is_none() && Input::new(&[0; INPUT_BYTES_MAX as usize + 1]).is_none());
+    }
+
+    #[test]
+    fn k2_two_inputs_of_one_row_are_both_known_and_of_three_one_gives_way() {
+        let row = |account: u64| match input(&key(account, 3)) {
+            Input::Key(limbs) => mixed(&limbs) % KEY_ROWS,
+            Input::Other(_) => unreachable!("a key is no other input"),
+        };
+        let pair = row(0) / 2;
+        let mut accounts = (0..).filter(|account| row(*account) / 2 == pair);
+        let [first, second, third] = std::array::from_fn(|_| accounts.next().expect("accounts do not end"));
+        let hash = |account: u64| U256::from(account << 1);
+        let (hashes, known) = (Hashes::new(), |hashes: &Hashes, account| {
+            let known = hashes.get(&input(&key(account, 3)));
+            assert!(known.is_none_or(|known| known == hash(account)), "another input's hash");
+            known.is_some()
+        });
+        for (put, account) in [first, second, third].into_iter().enumerate() {
+            hashes.put(&input(&key(account, 3)), hash(account));
+            let count = [first, second, third].into_iter().filter(|account| known(&hashes, *account)).count();
+            assert_eq!((count, known(&hashes, account)), ((put + 1).min(2), true));
+        }
     }
 
     #[test]

@@ -365,12 +365,14 @@ impl Tiers {
     /// Adds gas charged while code ran, and asks for the next tier once that is worth it.
     pub(crate) fn ran(self: &Arc<Self>, code: &NativeCode, gas: u64) {
         let total = code.add_gas(gas);
-        if total / GAS_PER_LOOK == total.saturating_sub(gas) / GAS_PER_LOOK && !self.is_synchronous() {
+        let may_rise = code.tier == Tier::Native1 && !code.asked.load(Ordering::Relaxed) && !code.is_replaced();
+        // Without workers nothing is to be late; of code that cannot rise there is no more to know than its last use.
+        if total / GAS_PER_LOOK == total.saturating_sub(gas) / GAS_PER_LOOK && !(may_rise && self.is_synchronous()) {
             return;
         }
         let Some(entry) = code.owner() else { return };
         entry.used(self.now_s());
-        if code.tier != Tier::Native1 || code.asked.load(Ordering::Relaxed) || code.is_replaced() {
+        if !may_rise {
             return;
         }
         if self.is_worth_more(&entry, code) && !code.asked.swap(true, Ordering::Relaxed) && !self.ask(&entry, Tier::Native2) {
