@@ -16,6 +16,7 @@ use hotevm_abi::{ArtifactKey, CodeObject, EntryPoint, LeaveRow, NativeFn};
 use hotevm_code::Executable;
 use hotevm_ir::LeaveReason;
 use places::Places;
+pub(crate) use places::fetch_ahead;
 use revm::{bytecode::Bytecode, primitives::Bytes};
 use std::collections::HashMap;
 

@@ -277,6 +277,11 @@ impl Tiers {
         self.seen.add(key, gas, visit) >= self.config.tuning.warm_gas
     }
 
+    /// Has the processor fetch the heat of a code into its caches, while its frame runs.
+    pub(crate) fn prefetch_seen(&self, key: Key) {
+        self.seen.prefetch(key);
+    }
+
     /// The number of a visit that begins.
     pub(crate) fn visit(&self) -> u64 {
         self.visits.fetch_add(1, Ordering::Relaxed)

@@ -17,6 +17,17 @@ const ROWS_MIN: usize = 4;
 #[derive(Debug)]
 pub(super) struct Places(Box<[EntryPoint]>);
 
+/// Has the processor fetch the line in which a value begins into its caches. On x86-64 alone.
+pub(crate) fn fetch_ahead<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: prefetching is a hint, which neither faults nor changes what a program can see; SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(value).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
+
 impl Places {
     /// Takes entry points, one for each pc.
     pub(super) fn new(entries: &[EntryPoint]) -> Self {
@@ -53,14 +64,9 @@ impl Places {
 
     /// Has the processor fetch the row of a pc into its caches.
     pub(super) fn prefetch(&self, pc: usize) {
-        let row = self.row(pc as u32);
-        #[cfg(target_arch = "x86_64")]
-        if let Some(row) = self.0.get(row) {
-            // SAFETY: prefetching is a hint, which neither faults nor changes what a program can see; SSE is part of x86-64.
-            unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(row).cast()) };
+        if let Some(row) = self.0.get(self.row(pc as u32)) {
+            fetch_ahead(row);
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = row;
     }
 
     /// All of them, by pc.

@@ -49,8 +49,6 @@ use std::ops::ControlFlow;
 const LEAVES_MAX: u32 = 8;
 /// A native run that charged so much was worth it, however it ended.
 const GAS_WORTH_ENTERING: u64 = 500;
-/// A cold frame with less gas is over soon, and is not looked at before.
-const GAS_WORTH_TICKS: u64 = 1_000_000;
 /// Stops between two looks at the heat of a watched frame.
 const STOPS_PER_LOOK: u64 = 64;
 
@@ -122,7 +120,9 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         let Some(hash) = self.frame.interpreter.bytecode.hash() else { return ControlFlow::Continue(Running::Interpreted) };
         let (tiers, key, visit) = (self.tiers, (hash, self.prepared.configuration.number), self.prepared.visit);
         let before = self.frame.interpreter.gas.remaining();
-        if before < tiers.config.tuning.warm_gas.min(GAS_WORTH_TICKS) {
+        tiers.prefetch_seen(key);
+        // A frame with less gas than makes a code warm is over soon, and is not looked at before.
+        if before < tiers.config.tuning.warm_gas {
             self.interpret();
             let running = if tiers.seen(key, self.spent, visit) { self.warm_up(key) } else { Running::Cold };
             return self.end(running);

@@ -11,7 +11,10 @@
 //!     block runs is not seen again, and watching it is in vain.
 
 use super::entry::Key;
-use crate::sync::{AtomicU64, Ordering};
+use crate::{
+    code::fetch_ahead,
+    sync::{AtomicU64, Ordering},
+};
 
 /// Gas that a unit of heat stands for.
 const UNIT_GAS: u64 = 64;
@@ -92,6 +95,14 @@ impl Seen {
         };
         slot.store(row.pack(), Ordering::Relaxed);
         heat * UNIT_GAS
+    }
+
+    /// Has the processor fetch the slot of a key into its caches.
+    pub(crate) fn prefetch(&self, key: Key) {
+        let (index, _) = self.place(key);
+        if let Some(slot) = self.slots.get(index) {
+            fetch_ahead(slot);
+        }
     }
 
     fn place(&self, (hash, configuration): Key) -> (usize, u64) {
