@@ -84,15 +84,21 @@ fn initialise() {
     });
 }
 
-/// The pass pipeline of every level, in LLVM's spelling: stubs that nothing calls go first. Equal instructions are not made one: what blocks share,
-/// addresses above all, takes registers from one to the other, and code gets longer.
-pub(crate) const PASSES: &str = "globaldce,function(simplifycfg)";
+/// The pass pipeline of every level, in LLVM's spelling: stubs that nothing calls go first. What a loop without calls reads and writes in every
+/// round, its gas above all, stays in registers meanwhile, and two rounds of a small loop stand one behind the other, each with its checks:
+/// they need not hand over their values by moves. Equal instructions are not made one: what blocks share, addresses above all, takes registers
+/// from one to the other, and code gets longer.
+pub(crate) const PASSES: &str = "globaldce,function(simplifycfg,loop-mssa(licm),\
+    loop-unroll<no-peeling;no-profile-peeling;no-partial;no-runtime;no-upperbound>)";
 
 /// What LLVM knows only as options of the process: mostly parts of its code generation that cost more time than they give.
 /// Sharing addresses between blocks, as machine CSE and LICM do, makes them live long and spills them; so does sinking.
 const OPTIONS: &[&CStr] = &[
     c"hotevm",
     c"-disable-cgp",
+    // Rounds of a loop that stand one behind the other, and LLVM's measure of what they may be together.
+    c"-unroll-count=2",
+    c"-unroll-threshold=80",
     // What rarely runs lies apart; parts say how often they run (`lower/symbols`).
     c"-enable-split-machine-functions",
     // Sixteen bytes, as a rule, whose gaps are a hundredth of small code.

@@ -355,6 +355,29 @@ fn dumps_show_every_stage() {
 }
 
 #[test]
+fn two_rounds_of_a_small_loop_stand_one_behind_the_other() {
+    // From a JUMPDEST on the loop adds its caller to what it holds, so many times in a round, and ends once that is zero.
+    let looping = |additions: usize| {
+        let [push0, push1, dup1] = [0x5f, 0x60, 0x80];
+        let head = [push0, byte::CALLDATALOAD, byte::JUMPDEST, dup1, push1, 8, byte::JUMPI, byte::STOP, byte::JUMPDEST];
+        let body = [CALLER, byte::ADD].repeat(additions);
+        [&head[..], &body, &[push1, 2, byte::JUMP]].concat()
+    };
+    let config = config(false);
+    let counts = |additions: usize| {
+        let function = function(&looping(additions), &config);
+        let target = x86_64("x86-64-v2");
+        let output = hotevm_llvm::compile(&function, &target, Optimisation::Full, &config.limits, true, true).expect("compiles");
+        ["40-raw.ll", "41-opt.ll"].map(|wanted| {
+            let (_, text) = output.dumps.iter().find(|(name, _)| name == wanted).expect("a dump");
+            String::from_utf8_lossy(text).lines().filter(|line| line.contains("add i256")).count()
+        })
+    };
+    assert_eq!(counts(3), [3, 6]);
+    assert_eq!(counts(100), [100, 100], "a large loop is not repeated");
+}
+
+#[test]
 fn functions_promise_nothing_of_their_pointers() {
     let config = config(false);
     let function = function(&every_opcode(), &config);
