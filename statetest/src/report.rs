@@ -118,8 +118,10 @@ pub struct ReplayMode {
     pub min_ms: f64,
     /// The interpreter's median over this mode's; null without mode `interpreter` in the run.
     pub speedup: Option<f64>,
-    /// Every round, in order.
+    /// Every round, in order; a short contract's is the mean of several passes.
     pub round_ms: Vec<f64>,
+    /// Timed passes of all rounds; more than rounds where a round's time is the mean of several (short contracts).
+    pub passes: u64,
     /// Gas charged while native code runs, over gas charged in eligible frames.
     pub native_gas_share: Option<f64>,
     /// Gas charged in table calls of opcodes that are meant to be inline or builtin, over the same.

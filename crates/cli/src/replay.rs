@@ -35,7 +35,8 @@ pub(crate) struct Arguments {
     execution: Execution,
     #[command(flatten)]
     selection: Selection,
-    /// Timed rounds; a round is one pass over all paths.
+    /// Timed rounds; a round is one pass over all paths. From the second round on, a contract that takes less than a millisecond is
+    /// passed until a millisecond has been timed, and counts with the mean.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Sweep a buffer of 128 MiB before every timed pass over a path.

@@ -9,6 +9,9 @@
 //! M4  Times of single contracts are taken in passes of their own, after the last round.
 //! M5  Modes that compile in advance make two unmeasured passes before the first round: one that is interpreted and notes what runs,
 //!     so that it is laid out together, and one that compiles.
+//! M6  What a contract takes when it comes once in a round is mostly caches and branch prediction that the other runs left cold. From
+//!     the second round on, a run of kind contract is therefore passed again and again until [`CONTRACT_TIME`] has been timed, and
+//!     the round's time is the mean, in every mode alike. Blocks, the first round and swept caches keep to one pass.
 
 use super::{contracts, execute::Pass, growth::Growth, load::Run};
 use crate::{
@@ -16,7 +19,7 @@ use crate::{
     error::Error,
     mode::{Engine, Mode, gas_shares},
     report::{
-        ReplayContract, ReplayMode, ReplayReport, ReplayRound, ReplayRun, ReplayTotal, SCHEMA, by_reason, compile_cpu_ms,
+        Kind, ReplayContract, ReplayMode, ReplayReport, ReplayRound, ReplayRun, ReplayTotal, SCHEMA, by_reason, compile_cpu_ms,
         geometric_mean, median,
     },
     suite,
@@ -31,6 +34,12 @@ const SWEEP_BYTES: usize = 128 << 20;
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// A cache line.
 const LINE_BYTES: usize = 64;
+
+/// What a contract's passes of one round take together, in the clock; a longer pass stands alone.
+const CONTRACT_TIME: Duration = Duration::from_millis(1);
+
+/// The most passes of one round over a contract.
+const MOST_PASSES: u32 = 1_000;
 
 /// How to measure.
 #[derive(Clone, Copy)]
@@ -60,6 +69,7 @@ pub struct Measured {
 #[derive(Default)]
 struct Gathered {
     round_ms: Vec<f64>,
+    passes: u64,
     compiled: u64,
     compile_cpu_ms: f64,
     code_bytes: u64,
@@ -125,8 +135,10 @@ pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Re
         for (mode, ((engine, gathered), counted)) in engines.iter().zip(&mut gathered).zip(&mut counted).enumerate() {
             for (run, gathered) in runs.iter().zip(gathered.iter_mut()) {
                 sweep.run();
-                let pass = engine.replay(run, is_last);
+                let wanted = if repeats(run.kind, round, plan) { CONTRACT_TIME } else { Duration::ZERO };
+                let (pass, passes) = timed(wanted, || engine.replay(run, is_last));
                 gathered.round_ms.push(pass.elapsed.as_secs_f64() * 1e3);
+                gathered.passes += passes;
                 gathered.compiled(engine.as_ref(), counted);
                 growth.pass(mode, &pass);
                 gathered.last = pass;
@@ -148,6 +160,24 @@ pub fn measure(runs: &[Run], engines: &[Box<dyn Engine>], plan: &Plan<'_>) -> Re
     let explanation = found.map(|found| explain(&runs[found.run], engines, found.mode, found.transaction, &found.difference));
     let contracts = contracts::measure(runs, engines, plan.contracts)?;
     Ok(Measured { report: report(runs, engines, gathered, growth.rounds().into_iter().zip(contracts)), explanation })
+}
+
+/// Whether a round takes the mean of several passes over a run (M6).
+fn repeats(kind: Kind, round: usize, plan: &Plan<'_>) -> bool {
+    kind == Kind::Contract && round > 0 && !plan.cold_caches
+}
+
+/// Passes until they have taken the time that is wanted, at least one: the last of them with the mean of their times, and their number.
+fn timed(wanted: Duration, mut replay: impl FnMut() -> Pass) -> (Pass, u64) {
+    let (mut elapsed, mut passes) = (Duration::ZERO, 0_u32);
+    loop {
+        let pass = replay();
+        elapsed += pass.elapsed;
+        passes += 1;
+        if elapsed >= wanted || passes == MOST_PASSES {
+            return (Pass { elapsed: elapsed / passes, ..pass }, u64::from(passes));
+        }
+    }
 }
 
 /// Whether a mode compiles everything before it is measured.
@@ -252,6 +282,7 @@ fn report_mode(mode: Mode, run: &Run, gathered: &Gathered, base_ms: Option<f64>)
         min_ms: gathered.round_ms.iter().copied().reduce(f64::min).unwrap_or_default(),
         speedup: base_ms.filter(|_| median_ms > 0.0).map(|base| base / median_ms),
         round_ms: gathered.round_ms.clone(),
+        passes: gathered.passes,
         native_gas_share,
         table_call_gas_share,
         init_code_gas_share,
@@ -281,5 +312,35 @@ impl Sweep {
     fn run(&mut self) {
         self.0.iter_mut().step_by(LINE_BYTES).for_each(|byte| *byte = byte.wrapping_add(1));
         black_box(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_passes_are_repeated_and_long_ones_are_not() {
+        let pass = |micros| move || Pass { elapsed: Duration::from_micros(micros), gas_used: micros, ..Pass::default() };
+        let seen = |wanted, micros| {
+            let (pass, passes) = timed(wanted, pass(micros));
+            (pass.elapsed.as_micros(), passes, pass.gas_used)
+        };
+        assert_eq!(seen(CONTRACT_TIME, 300), (300, 4, 300), "three take 900 microseconds");
+        assert_eq!(seen(CONTRACT_TIME, 5_000), (5_000, 1, 5_000));
+        assert_eq!(seen(Duration::ZERO, 300), (300, 1, 300));
+        assert_eq!(seen(CONTRACT_TIME, 0), (0, u64::from(MOST_PASSES), 0), "a clock that stands still ends it");
+        let mut times = [400, 800].into_iter();
+        let (mean, passes) = timed(CONTRACT_TIME, || pass(times.next().unwrap())());
+        assert_eq!((mean.elapsed.as_micros(), passes), (600, 2));
+    }
+
+    #[test]
+    fn blocks_first_rounds_and_cold_caches_take_one_pass() {
+        let plan = Plan { rounds: 3, cold_caches: false, settle: false, contracts: false, progress: &|_, _| () };
+        assert!(repeats(Kind::Contract, 1, &plan));
+        assert!(!repeats(Kind::Contract, 0, &plan));
+        assert!(!repeats(Kind::Block, 1, &plan) && !repeats(Kind::Sample, 1, &plan));
+        assert!(!repeats(Kind::Contract, 1, &Plan { cold_caches: true, ..plan }));
     }
 }

@@ -105,6 +105,7 @@ fn a_replay_prints_a_line_per_run() {
         "min_ms",
         "speedup",
         "round_ms",
+        "passes",
         "native_gas_share",
         "table_call_gas_share",
         "init_code_gas_share",

@@ -106,14 +106,8 @@ pub(super) fn watching_costs(report: &Value, figures: &mut Figures) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::failures, *};
     use serde_json::json;
-
-    fn failures(check: impl Fn(&Value, &mut Figures), report: &Value) -> Vec<String> {
-        let mut figures = Figures::default();
-        check(report, &mut figures);
-        figures.failures
-    }
 
     #[test]
     fn the_last_rounds_count() {
