@@ -32,7 +32,7 @@ use crate::{
     sync::{Arc, Ordering},
     tiers::{
         Found, Tiers,
-        entry::{Entry, Stage},
+        entry::{Entry, Key, Stage},
     },
 };
 use revm::{
@@ -46,7 +46,7 @@ use revm::{
     primitives::U256,
 };
 use room::Room;
-use run::{Run, run_plain};
+use run::{Run, interpret, run_plain};
 use tables::{Tables, addresses, note_changes};
 
 /// What is known of a bytecode.
@@ -165,6 +165,7 @@ impl<CTX: Host> Drop for Hook<CTX> {
 
 impl<CTX: ContextTr> Hook<CTX> {
     /// Looks at fork, gas costs and instructions of the EVM, once in each transaction.
+    #[inline(never)]
     fn prepare(&mut self, context: &CTX, table: &InstructionTable<EthInterpreter, CTX>, gas_table: &GasTable) {
         self.is_checked = true;
         let (spec, gas_params) = (context.cfg().spec().into(), context.cfg().gas_params());
@@ -228,6 +229,9 @@ impl<CTX: ContextTr> Hook<CTX> {
     }
 
     /// Runs the frame until there is a next action, which is left in its interpreter (`run`, J6).
+    ///
+    /// What most frames of a chain that was never seen do is here, short and in one place: each frame comes by with the processor's caches
+    /// full of other code. All else is in [`Run`].
     pub(crate) fn run(
         &mut self,
         index: usize,
@@ -242,6 +246,37 @@ impl<CTX: ContextTr> Hook<CTX> {
             }
             *self.activations.row(index) = self.start(frame);
         }
+        let activation = self.activations.row(index);
+        match (&activation.running, &self.prepared) {
+            (Running::Interpreted, _) => {
+                interpret(&mut self.deltas, activation, frame, context, table, gas_table);
+            }
+            // A frame with less gas than makes a code warm is over soon, and is not looked at before.
+            (Running::Cold, Some(prepared))
+                if frame.interpreter.gas.remaining() < self.runtime.tiers.config.tuning.warm_gas
+                    && let Some(hash) = frame.interpreter.bytecode.hash() =>
+            {
+                let (tiers, key) = (&self.runtime.tiers, (hash, prepared.configuration.number));
+                let place = tiers.heat_place(key);
+                let spent = interpret(&mut self.deltas, activation, frame, context, table, gas_table);
+                if tiers.seen(place, spent, prepared.visit) {
+                    activation.running = warm_up(tiers, key, &frame.interpreter.bytecode, &prepared.configuration);
+                }
+            }
+            _ => self.run_on(index, frame, context, table, gas_table),
+        }
+    }
+
+    /// Runs a frame that is more than interpreted.
+    #[inline(never)]
+    fn run_on(
+        &mut self,
+        index: usize,
+        frame: &mut EthFrame<EthInterpreter>,
+        context: &mut CTX,
+        table: &InstructionTable<EthInterpreter, CTX>,
+        gas_table: &GasTable,
+    ) {
         let activation = self.activations.row(index);
         let running = std::mem::replace(&mut activation.running, Running::Interpreted);
         let Some(prepared) = &mut self.prepared else { return run_plain(&mut frame.interpreter, table, gas_table, context) };
@@ -375,6 +410,17 @@ impl<CTX: Host> Prepared<CTX> {
                 Known::Nothing(_) | Known::HashMismatch => false,
             });
         }
+    }
+}
+
+/// Makes the entry of a code that got warm; what its frame runs from now on.
+#[cold]
+fn warm_up(tiers: &Tiers, key: Key, bytecode: &ExtBytecode, configuration: &Arc<Configuration>) -> Running {
+    // J2: the entry may have been made by another frame.
+    match tiers.warm_up(key, || bytecode.original_bytes(), configuration) {
+        Some(entry) if entry.holds(bytecode) => Running::Warm(entry),
+        Some(_) => Running::Interpreted,
+        None => Running::Cold,
     }
 }
 

@@ -65,7 +65,7 @@ use entry::{Entry, Key, Rejected, Stage, Tier};
 use profile::Profile;
 use queue::{Job, Pushed, Queue};
 use revm::{bytecode::Bytecode, primitives::Bytes};
-use seen::Seen;
+use seen::{Place, Seen};
 use std::time::Instant;
 
 /// Gas that code runs between two looks at whether it deserves the next tier.
@@ -272,14 +272,16 @@ impl Tiers {
         entry.profile().map(Profile::starts).filter(|starts| !starts.is_empty())
     }
 
-    /// Adds gas spent in a code without an entry; whether it is warm.
-    pub(crate) fn seen(&self, key: Key, gas: u64, visit: u64) -> bool {
-        self.seen.add(key, gas, visit) >= self.config.tuning.warm_gas
+    /// Where the heat of a code without an entry is.
+    #[inline]
+    pub(crate) fn heat_place(&self, key: Key) -> Place {
+        self.seen.place(key)
     }
 
-    /// Has the processor fetch the heat of a code into its caches, while its frame runs.
-    pub(crate) fn prefetch_seen(&self, key: Key) {
-        self.seen.prefetch(key);
+    /// Adds gas spent in a code without an entry; whether it is warm.
+    #[inline]
+    pub(crate) fn seen(&self, place: Place, gas: u64, visit: u64) -> bool {
+        self.seen.add(place, gas, visit) >= self.config.tuning.warm_gas
     }
 
     /// The number of a visit that begins.

@@ -18,6 +18,7 @@
 use super::{
     Prepared,
     tables::{JUMPDEST, JUMPI, Stops},
+    warm_up,
     watch::Watching,
 };
 use crate::{
@@ -120,23 +121,17 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         let Some(hash) = self.frame.interpreter.bytecode.hash() else { return ControlFlow::Continue(Running::Interpreted) };
         let (tiers, key, visit) = (self.tiers, (hash, self.prepared.configuration.number), self.prepared.visit);
         let before = self.frame.interpreter.gas.remaining();
-        tiers.prefetch_seen(key);
-        // A frame with less gas than makes a code warm is over soon, and is not looked at before.
-        if before < tiers.config.tuning.warm_gas {
-            self.interpret();
-            let running = if tiers.seen(key, self.spent, visit) { self.warm_up(key) } else { Running::Cold };
-            return self.end(running);
-        }
+        let place = tiers.heat_place(key);
         let mut added = 0;
         let end = self.stretch(Stops::Ticks, false, |stop| {
             let spent = before.saturating_sub(stop.interpreter.gas.remaining());
             let heat = spent.saturating_sub(added);
             added = spent;
-            tiers.seen(key, heat, visit).then_some(Met::Warm)
+            tiers.seen(place, heat, visit).then_some(Met::Warm)
         });
         match end {
             None => {
-                let is_warm = tiers.seen(key, self.spent.saturating_sub(added), visit);
+                let is_warm = tiers.seen(place, self.spent.saturating_sub(added), visit);
                 let running = if is_warm { self.warm_up(key) } else { Running::Cold };
                 self.end(running)
             }
@@ -144,7 +139,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
                 // No room for an entry, or too many jobs wait: the next call may find it otherwise.
                 Running::Cold => {
                     self.interpret();
-                    tiers.seen(key, self.spent, visit);
+                    tiers.seen(place, self.spent, visit);
                     self.end(Running::Cold)
                 }
                 running => ControlFlow::Continue(running),
@@ -152,16 +147,8 @@ impl<CTX: ContextTr> Run<'_, CTX> {
         }
     }
 
-    /// Makes the entry of a code that got warm.
     fn warm_up(&self, key: Key) -> Running {
-        let bytecode = &self.frame.interpreter.bytecode;
-        let entry = self.tiers.warm_up(key, || bytecode.original_bytes(), &self.prepared.configuration);
-        // J2: the entry may have been made by another frame.
-        match entry {
-            Some(entry) if entry.holds(bytecode) => Running::Warm(entry),
-            Some(_) => Running::Interpreted,
-            None => Running::Cold,
-        }
+        warm_up(self.tiers, key, &self.frame.interpreter.bytecode, &self.prepared.configuration)
     }
 
     /// Interprets warm code: notes what runs, and enters native code when there is some.
@@ -356,10 +343,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
 
     /// Interprets until there is a next action.
     fn interpret(&mut self) {
-        self.activation.started = true;
-        let before = self.frame.interpreter.gas.remaining();
-        run_plain(&mut self.frame.interpreter, self.table, self.gas_table, self.context);
-        self.count(before, false);
+        self.spent = interpret(self.deltas, self.activation, self.frame, self.context, self.table, self.gas_table);
     }
 
     /// Counts the gas charged since there was so much.
@@ -426,6 +410,23 @@ fn steps<CTX: ContextTr>(
             return error;
         }
     }
+}
+
+/// Interprets until there is a next action; the gas charged.
+#[inline]
+pub(super) fn interpret<CTX: ContextTr>(
+    deltas: &mut Deltas,
+    activation: &mut Activation,
+    frame: &mut EthFrame<EthInterpreter>,
+    context: &mut CTX,
+    table: &InstructionTable<EthInterpreter, CTX>,
+    gas_table: &GasTable,
+) -> u64 {
+    activation.started = true;
+    let interpreter = &mut frame.interpreter;
+    let before = interpreter.gas.remaining();
+    run_plain(interpreter, table, gas_table, context);
+    deltas.count(activation, before, interpreter.gas.remaining(), interpreter.bytecode.action().as_ref(), false)
 }
 
 /// Interprets until there is a next action.

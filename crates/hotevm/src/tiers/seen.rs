@@ -54,6 +54,13 @@ const fn low(bits: u32) -> u64 {
     (1 << bits) - 1
 }
 
+/// Where the heat of a code is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    index: usize,
+    tag: u64,
+}
+
 /// The heat of codes without an entry.
 #[derive(Debug)]
 pub(crate) struct Seen {
@@ -75,9 +82,9 @@ impl Seen {
     }
 
     /// Adds gas spent in a code in a visit; its heat now, in gas (N4).
-    pub(crate) fn add(&self, key: Key, gas: u64, visit: u64) -> u64 {
+    #[inline]
+    pub(crate) fn add(&self, Place { index, tag }: Place, gas: u64, visit: u64) -> u64 {
         let units = gas.div_ceil(UNIT_GAS).min(low(Row::HEAT_BITS));
-        let (index, tag) = self.place(key);
         let Some(slot) = self.slots.get(index) else { return gas };
         let visit = visit & low(Row::VISIT_BITS);
         let row = Row::unpack(slot.load(Ordering::Relaxed));
@@ -97,20 +104,17 @@ impl Seen {
         heat * UNIT_GAS
     }
 
-    /// Has the processor fetch the slot of a key into its caches.
-    pub(crate) fn prefetch(&self, key: Key) {
-        let (index, _) = self.place(key);
+    /// Where the heat of a code is. The processor is told to fetch it, so that it is there once gas was spent.
+    #[inline]
+    pub(crate) fn place(&self, (hash, configuration): Key) -> Place {
+        let word = |start: usize| u64::from_le_bytes(std::array::from_fn(|index| hash[start + index]));
+        let mixed = word(0) ^ configuration.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let index = (mixed as usize) & (self.slots.len() - 1);
         if let Some(slot) = self.slots.get(index) {
             fetch_ahead(slot);
         }
-    }
-
-    fn place(&self, (hash, configuration): Key) -> (usize, u64) {
-        let word = |start: usize| u64::from_le_bytes(std::array::from_fn(|index| hash[start + index]));
-        let mixed = word(0) ^ configuration.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         // The tag is not zero, which is the mark of an empty slot.
-        let tag = word(8) >> (Row::HEAT_BITS + Row::TIMES_BITS + Row::VISIT_BITS) | 1;
-        ((mixed as usize) & (self.slots.len() - 1), tag)
+        Place { index, tag: word(8) >> (Row::HEAT_BITS + Row::TIMES_BITS + Row::VISIT_BITS) | 1 }
     }
 }
 
@@ -127,7 +131,7 @@ mod tests {
     fn n1_a_million_codes_seen_once_take_no_more_than_one() {
         let seen = Seen::new(1 << 12);
         let bytes = seen.bytes();
-        let hottest = (0..1_000_000).map(|number| seen.add(key(number), 500, 0)).max();
+        let hottest = (0..1_000_000).map(|number| seen.add(seen.place(key(number)), 500, 0)).max();
         assert_eq!(seen.bytes(), bytes);
         assert_eq!(bytes, (1 << 12) * 8);
         assert!(hottest.is_some_and(|heat| heat < 2_000), "{hottest:?}: strangers do not heat each other");
@@ -136,45 +140,45 @@ mod tests {
     #[test]
     fn n2_a_hot_code_outlives_colder_ones() {
         let seen = Seen::new(1);
-        assert_eq!(seen.add(key(1), 6_400, 0), 6_400);
-        assert_eq!(seen.add(key(2), 128, 0), 128);
-        assert_eq!(seen.add(key(1), 64, 0), 6_336);
+        assert_eq!(seen.add(seen.place(key(1)), 6_400, 0), 6_400);
+        assert_eq!(seen.add(seen.place(key(2)), 128, 0), 128);
+        assert_eq!(seen.add(seen.place(key(1)), 64, 0), 6_336);
         (0..100).for_each(|_| {
-            seen.add(key(2), 128, 0);
+            seen.add(seen.place(key(2)), 128, 0);
         });
-        assert!(seen.add(key(2), 128, 0) > 128, "the other is in its place now");
+        assert!(seen.add(seen.place(key(2)), 128, 0) > 128, "the other is in its place now");
     }
 
     #[test]
     fn configurations_are_told_apart() {
         let seen = Seen::new(1 << 10);
         let (hash, _) = key(7);
-        seen.add((hash, 0), 640, 0);
-        assert_eq!(seen.add((hash, 1), 64, 0), 64);
-        assert_eq!(seen.add((hash, 0), 64, 0), 704);
+        seen.add(seen.place((hash, 0)), 640, 0);
+        assert_eq!(seen.add(seen.place((hash, 1)), 64, 0), 64);
+        assert_eq!(seen.add(seen.place((hash, 0)), 64, 0), 704);
     }
 
     #[test]
     fn n4_gas_counts_twice_as_much_for_each_further_visit() {
         let seen = Seen::new(1 << 10);
-        assert_eq!(seen.add(key(1), 6_400, 7), 6_400);
-        assert_eq!(seen.add(key(1), 6_400, 7), 12_800, "the same visit");
-        assert_eq!(seen.add(key(1), 6_400, 8), 25_600, "the second");
-        assert_eq!(seen.add(key(1), 6_400, 8), 38_400);
-        assert_eq!(seen.add(key(1), 0, 9), 38_400, "nothing spent");
+        assert_eq!(seen.add(seen.place(key(1)), 6_400, 7), 6_400);
+        assert_eq!(seen.add(seen.place(key(1)), 6_400, 7), 12_800, "the same visit");
+        assert_eq!(seen.add(seen.place(key(1)), 6_400, 8), 25_600, "the second");
+        assert_eq!(seen.add(seen.place(key(1)), 6_400, 8), 38_400);
+        assert_eq!(seen.add(seen.place(key(1)), 0, 9), 38_400, "nothing spent");
         for visit in [8, 9, 7, 9, 8] {
-            assert_eq!(seen.add(key(1), 0, visit), 38_400, "EVMs that run at once");
+            assert_eq!(seen.add(seen.place(key(1)), 0, visit), 38_400, "EVMs that run at once");
         }
-        assert_eq!(seen.add(key(1), 6_400, 9), 64_000, "the third");
+        assert_eq!(seen.add(seen.place(key(1)), 6_400, 9), 64_000, "the third");
         let most = UNIT_GAS * low(Row::HEAT_BITS);
         for visit in 10..200 {
-            assert_eq!(seen.add(key(1), 0, visit), 64_000);
+            assert_eq!(seen.add(seen.place(key(1)), 0, visit), 64_000);
         }
-        assert_eq!(seen.add(key(1), 64, 200), 64_000 + (64 << 14), "more visits than are counted");
-        assert_eq!(seen.add(key(1), u64::MAX, 200), most, "heat stays at its most");
-        assert_eq!(seen.add(key(2), u64::MAX, 0), most);
-        assert_eq!(seen.add(key(3), 64, 1_023), 64);
-        assert_eq!(seen.add(key(3), 64, 1_024), 192, "numbers begin anew");
+        assert_eq!(seen.add(seen.place(key(1)), 64, 200), 64_000 + (64 << 14), "more visits than are counted");
+        assert_eq!(seen.add(seen.place(key(1)), u64::MAX, 200), most, "heat stays at its most");
+        assert_eq!(seen.add(seen.place(key(2)), u64::MAX, 0), most);
+        assert_eq!(seen.add(seen.place(key(3)), 64, 1_023), 64);
+        assert_eq!(seen.add(seen.place(key(3)), 64, 1_024), 192, "numbers begin anew");
     }
 
     #[test]

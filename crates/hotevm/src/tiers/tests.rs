@@ -156,8 +156,8 @@ fn a_code_passes_all_tiers() {
     let key = bench.key(&bytecode);
     let find = || bench.tiers().find(key, &Bytecode::new_legacy(bytecode.clone()), &bench.configuration);
     assert!(matches!(find(), Found::Nothing), "cold code has no entry");
-    assert!(!bench.tiers().seen(key, 10, 0));
-    assert!(bench.tiers().seen(key, bench.runtime.config().tuning.warm_gas, 0));
+    assert!(!bench.tiers().seen(bench.tiers().heat_place(key), 10, 0));
+    assert!(bench.tiers().seen(bench.tiers().heat_place(key), bench.runtime.config().tuning.warm_gas, 0));
     let entry = bench.tiers().warm_up(key, || bytecode.clone(), &bench.configuration).expect("room for an entry");
     assert_eq!(entry.stage(), Stage::Watched);
     assert!(matches!(find(), Found::Entry(found) if Arc::ptr_eq(&found, &entry)));
@@ -462,7 +462,11 @@ fn entries_and_profiles_are_bounded() {
     let warm = |number: u8| {
         let bytecode = code(number);
         let key = bench.key(&bytecode);
-        bench.tiers().seen(key, MUCH, 0).then(|| bench.tiers().warm_up(key, || bytecode, &bench.configuration)).flatten()
+        bench
+            .tiers()
+            .seen(bench.tiers().heat_place(key), MUCH, 0)
+            .then(|| bench.tiers().warm_up(key, || bytecode, &bench.configuration))
+            .flatten()
     };
     let entries: Vec<Option<Arc<Entry>>> = (1..=5).map(warm).collect();
     assert_eq!(entries.iter().flatten().count(), 3);
@@ -480,7 +484,7 @@ fn a_million_codes_seen_once_leave_no_entry() {
     for number in 0..1_000_000_u32 {
         key.0[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_le_bytes());
         key.0[12..16].copy_from_slice(&number.to_be_bytes());
-        warm += u32::from(bench.tiers().seen(key, 2_000, 0));
+        warm += u32::from(bench.tiers().seen(bench.tiers().heat_place(key), 2_000, 0));
     }
     assert_eq!(warm, 0);
     assert_eq!(bench.tiers().all_entries().len(), 0);

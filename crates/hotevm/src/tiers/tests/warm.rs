@@ -9,9 +9,12 @@ use super::{Bench, MUCH, Tier, code};
 fn what_comes_back_gets_warm_with_less() {
     let bench = Bench::new(|config| config.tuning.warm_gas = 1_000_000);
     let (once, often) = (bench.key(&code(1)), bench.key(&code(2)));
-    let visits = |key, gas| (0..100).find(|visit| bench.tiers().seen(key, gas, *visit));
-    assert!((0..15).all(|_| !bench.tiers().seen(once, 64_000, 0)), "one visit that spends nearly as much");
-    assert!(bench.tiers().seen(once, 64_000, 0));
+    let visits = |key, gas| (0..100).find(|visit| bench.tiers().seen(bench.tiers().heat_place(key), gas, *visit));
+    assert!(
+        (0..15).all(|_| !bench.tiers().seen(bench.tiers().heat_place(once), 64_000, 0)),
+        "one visit that spends nearly as much"
+    );
+    assert!(bench.tiers().seen(bench.tiers().heat_place(once), 64_000, 0));
     assert_eq!(visits(often, 6_400), Some(7), "6,400 gas, doubled seven times");
 }
 
