@@ -43,6 +43,20 @@ pub(crate) struct Activation {
     pub(crate) init_code: bool,
 }
 
+impl Activation {
+    /// Notes what a frame that starts will run. Field by field: a row that is made elsewhere and copied in words waits for its bytes.
+    #[inline]
+    pub(crate) fn begin(&mut self, running: Running, init_code: bool, eligible: bool) {
+        self.running = running;
+        self.started = false;
+        self.watched = None;
+        self.leaves = 0;
+        self.eligible = eligible;
+        self.native = false;
+        self.init_code = init_code;
+    }
+}
+
 /// The activations by frame index.
 #[derive(Debug, Default)]
 pub(crate) struct Activations {

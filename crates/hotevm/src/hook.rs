@@ -80,6 +80,10 @@ struct Prepared<CTX: Host> {
     changes: u64,
     /// The number under which this EVM heats codes, another for each block.
     visit: u64,
+    /// The configuration's number.
+    number: u64,
+    /// Gas that makes a code warm.
+    warm_gas: u64,
     /// The block's number.
     block: U256,
     /// Why frames are interpreted, all of them.
@@ -216,6 +220,8 @@ impl<CTX: ContextTr> Hook<CTX> {
         let configuration = known.unwrap_or_else(|| Configuration::lone(settings()));
         self.leave_room();
         self.prepared = Some(Prepared {
+            number: configuration.number,
+            warm_gas: self.runtime.tiers.config.tuning.warm_gas,
             configuration,
             room: Room::take(addresses(table)),
             tables: Tables::none(),
@@ -244,7 +250,7 @@ impl<CTX: ContextTr> Hook<CTX> {
             if !self.is_checked {
                 self.prepare(context, table, gas_table);
             }
-            *self.activations.row(index) = self.start(frame);
+            self.start(index, frame);
         }
         let activation = self.activations.row(index);
         match (&activation.running, &self.prepared) {
@@ -253,10 +259,10 @@ impl<CTX: ContextTr> Hook<CTX> {
             }
             // A frame with less gas than makes a code warm is over soon, and is not looked at before.
             (Running::Cold, Some(prepared))
-                if frame.interpreter.gas.remaining() < self.runtime.tiers.config.tuning.warm_gas
+                if frame.interpreter.gas.remaining() < prepared.warm_gas
                     && let Some(hash) = frame.interpreter.bytecode.hash() =>
             {
-                let (tiers, key) = (&self.runtime.tiers, (hash, prepared.configuration.number));
+                let (tiers, key) = (&self.runtime.tiers, (hash, prepared.number));
                 let place = tiers.heat_place(key);
                 let spent = interpret(&mut self.deltas, activation, frame, context, table, gas_table);
                 if tiers.seen(place, spent, prepared.visit) {
@@ -299,7 +305,7 @@ impl<CTX: ContextTr> Hook<CTX> {
     }
 
     /// Decides what a frame that starts will run, and counts it.
-    fn start(&mut self, frame: &EthFrame<EthInterpreter>) -> Activation {
+    fn start(&mut self, index: usize, frame: &EthFrame<EthInterpreter>) {
         self.deltas.frames += 1;
         let bytecode = &frame.interpreter.bytecode;
         let init_code = matches!(frame.data, FrameData::Create(_));
@@ -321,7 +327,7 @@ impl<CTX: ContextTr> Hook<CTX> {
         if let Some(reason) = reason {
             self.deltas.interpreted[reason as usize] += 1;
         }
-        Activation { running: found.unwrap_or(Running::Interpreted), init_code, eligible, ..Activation::default() }
+        self.activations.row(index).begin(found.unwrap_or(Running::Interpreted), init_code, eligible);
     }
 
     /// Finds what there is for a frame: by the bytecode's address in the cache, or among the codes that ran lately in this thread, else in
@@ -333,9 +339,8 @@ impl<CTX: ContextTr> Hook<CTX> {
         }
         let tiers = &self.runtime.tiers;
         let address = bytecode.bytecode_ptr() as usize;
-        let slot = prepared.room.slot(address);
         let made = tiers.made.load(Ordering::Acquire);
-        if let Some((held, known)) = &mut slot.held
+        if let Some((held, known)) = prepared.room.held(address)
             && held.bytecode_ptr() as usize == address
             && held.len() == bytecode.len()
         {
@@ -361,7 +366,7 @@ impl<CTX: ContextTr> Hook<CTX> {
                 return running;
             }
         }
-        let number = prepared.configuration.number;
+        let number = prepared.number;
         let lately = prepared.room.lately(address, number).filter(|code| code.is_at(bytecode) && !code.is_replaced());
         let is_noted = lately.is_some();
         let found = if let Some(code) = lately {
@@ -391,7 +396,7 @@ impl<CTX: ContextTr> Hook<CTX> {
             }
             _ => known,
         };
-        prepared.room.slot(address).held = known.map(|known| ((**bytecode).clone(), known));
+        prepared.room.hold(address, known.map(|known| ((**bytecode).clone(), known)));
         running
     }
 }

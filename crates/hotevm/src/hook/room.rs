@@ -90,11 +90,16 @@ impl Room {
         });
     }
 
-    /// The slot of a bytecode at this address.
-    pub(super) fn slot(&mut self, address: usize) -> &mut CacheSlot {
-        let index = (address >> 4) % CACHE_LEN;
+    /// What is held in the slot of a bytecode at this address.
+    pub(super) fn held(&mut self, address: usize) -> Option<&mut (Bytecode, Known)> {
+        self.cache[slot_index(address)].held.as_mut()
+    }
+
+    /// Holds something in the slot of a bytecode at this address, or nothing.
+    pub(super) fn hold(&mut self, address: usize, held: Option<(Bytecode, Known)>) {
+        let index = slot_index(address);
         self.used[index / SLOTS_PER_WORD] |= 1 << (index % SLOTS_PER_WORD);
-        &mut self.cache[index]
+        self.cache[index].held = held;
     }
 
     /// The code that ran lately for a bytecode at this address under the configuration with this number, if it is still there (R3).
@@ -119,6 +124,11 @@ impl Room {
     }
 }
 
+/// The slot of a bytecode.
+const fn slot_index(address: usize) -> usize {
+    (address >> 4) % CACHE_LEN
+}
+
 /// The pair of a bytecode.
 const fn lately_index(address: usize) -> usize {
     ((address as u64).wrapping_mul(MIX) >> (u64::BITS - LATELY_LEN.trailing_zeros())) as usize
@@ -134,7 +144,7 @@ mod tests {
         let bytecode = Bytecode::default();
         let mut room = Room::take(&[1; 256]);
         for address in [0, 16, (CACHE_LEN - 1) * 16, CACHE_LEN * 16] {
-            room.slot(address).held = Some((bytecode.clone(), Known::HashMismatch));
+            room.hold(address, Some((bytecode.clone(), Known::HashMismatch)));
         }
         assert_eq!(room.slots().iter().filter(|slot| slot.held.is_some()).count(), 3, "two addresses share a slot");
         let place = &raw const *room;
@@ -150,7 +160,7 @@ mod tests {
         let code = native_code();
         let (mut first, second) = (Room::take(&[0; 256]), Room::take(&[0; 256]));
         first.note(16, 1, &code);
-        first.slot(16).held = Some((Bytecode::default(), Known::Code(code.clone())));
+        first.hold(16, Some((Bytecode::default(), Known::Code(code.clone()))));
         first.park();
         assert_eq!(Arc::strong_count(&code), 1, "R1");
         second.park();

@@ -119,7 +119,7 @@ impl<CTX: ContextTr> Run<'_, CTX> {
     /// Interprets code without an entry; its gas is added up.
     fn cold(&mut self) -> Next {
         let Some(hash) = self.frame.interpreter.bytecode.hash() else { return ControlFlow::Continue(Running::Interpreted) };
-        let (tiers, key, visit) = (self.tiers, (hash, self.prepared.configuration.number), self.prepared.visit);
+        let (tiers, key, visit) = (self.tiers, (hash, self.prepared.number), self.prepared.visit);
         let before = self.frame.interpreter.gas.remaining();
         let place = tiers.heat_place(key);
         let mut added = 0;
