@@ -120,8 +120,7 @@ impl<CTX: Host> Hook<CTX> {
     pub(crate) fn flush(&mut self) {
         // Whatever is counted belongs to a frame.
         if self.deltas.frames != 0 {
-            self.runtime.tiers.counters.add(&self.deltas);
-            self.deltas = Deltas::empty();
+            self.runtime.tiers.counters.add(&mut self.deltas);
         }
     }
 

@@ -135,22 +135,23 @@ pub enum StatisticKind {
 
 macro_rules! statistics {
     (
-        $($(#[doc = $meaning:literal])* $name:ident,)*
+        frames: $($(#[doc = $local_meaning:literal])* $local:ident,)*
+        ; others: $($(#[doc = $meaning:literal])* $name:ident,)*
         ; reasons: $($(#[doc = $reasons_meaning:literal])* $reasons:ident: $reason:ty,)*
         ; causes: $($(#[doc = $causes_meaning:literal])* $causes:ident: $cause:ty,)*
         ; histograms: $($(#[doc = $histogram_meaning:literal])* $histogram:ident,)*
     ) => {
         /// Local deltas of one EVM.
-        #[derive(Debug, Clone)]
+        #[derive(Debug)]
         pub(crate) struct Deltas {
-            $(pub(crate) $name: u64,)*
+            $(pub(crate) $local: u64,)*
             $(pub(crate) $reasons: [u64; <$reason>::COUNT],)*
         }
 
         impl Deltas {
             /// Nothing counted.
             pub(crate) const fn empty() -> Self {
-                Self { $($name: 0,)* $($reasons: [0; <$reason>::COUNT],)* }
+                Self { $($local: 0,)* $($reasons: [0; <$reason>::COUNT],)* }
             }
         }
 
@@ -158,6 +159,7 @@ macro_rules! statistics {
         /// here guards another.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
+            $(pub(crate) $local: AtomicU64,)*
             $(pub(crate) $name: AtomicU64,)*
             $($reasons: [AtomicU64; <$reason>::COUNT],)*
             $(pub(crate) $causes: [AtomicU64; <$cause>::COUNT],)*
@@ -167,6 +169,7 @@ macro_rules! statistics {
         /// A snapshot of the counters of a [`Runtime`](crate::Runtime).
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         pub struct Statistics {
+            $($(#[doc = $local_meaning])* pub $local: u64,)*
             $($(#[doc = $meaning])* pub $name: u64,)*
             $($(#[doc = $reasons_meaning])* pub $reasons: Vec<(&'static str, u64)>,)*
             $($(#[doc = $causes_meaning])* pub $causes: Vec<(&'static str, u64)>,)*
@@ -174,15 +177,16 @@ macro_rules! statistics {
         }
 
         impl Counters {
-            /// Adds what one EVM gathered.
-            pub(crate) fn add(&self, deltas: &Deltas) {
-                $(if deltas.$name != 0 { self.$name.fetch_add(deltas.$name, Ordering::Relaxed); })*
-                $(add_each(&self.$reasons, &deltas.$reasons);)*
+            /// Takes over what one EVM gathered.
+            pub(crate) fn add(&self, deltas: &mut Deltas) {
+                $(add(&self.$local, &mut deltas.$local);)*
+                $(self.$reasons.iter().zip(&mut deltas.$reasons).for_each(|(total, delta)| add(total, delta));)*
             }
 
             /// Reads all counters, one after the other.
             pub(crate) fn snapshot(&self) -> Statistics {
                 Statistics {
+                    $($local: self.$local.load(Ordering::Relaxed),)*
                     $($name: self.$name.load(Ordering::Relaxed),)*
                     $($reasons: named(&<$reason>::NAMES, &self.$reasons),)*
                     $($causes: named(&<$cause>::NAMES, &self.$causes),)*
@@ -194,6 +198,11 @@ macro_rules! statistics {
         impl Statistics {
             /// The table, in order.
             pub const ROWS: &'static [StatisticRow] = &[
+                $(StatisticRow {
+                    name: stringify!($local),
+                    kind: StatisticKind::Counter,
+                    meaning: concat!($($local_meaning),*),
+                },)*
                 $(StatisticRow { name: stringify!($name), kind: StatisticKind::Counter, meaning: concat!($($meaning),*) },)*
                 $(StatisticRow {
                     name: stringify!($reasons),
@@ -215,6 +224,7 @@ macro_rules! statistics {
             /// What was added since an earlier snapshot of the same runtime.
             pub fn since(&self, earlier: &Self) -> Self {
                 Self {
+                    $($local: self.$local.wrapping_sub(earlier.$local),)*
                     $($name: self.$name.wrapping_sub(earlier.$name),)*
                     $($reasons: subtract(&self.$reasons, &earlier.$reasons),)*
                     $($causes: subtract(&self.$causes, &earlier.$causes),)*
@@ -230,6 +240,7 @@ macro_rules! statistics {
                 mut reason: impl FnMut(&'static str, &'static str, u64),
                 mut histogram: impl FnMut(&'static str, &Histogram),
             ) {
+                $(counter(stringify!($local), self.$local);)*
                 $(counter(stringify!($name), self.$name);)*
                 $(self.$reasons.iter().for_each(|(name, count)| reason(stringify!($reasons), name, *count));)*
                 $(self.$causes.iter().for_each(|(name, count)| reason(stringify!($causes), name, *count));)*
@@ -240,6 +251,7 @@ macro_rules! statistics {
 }
 
 statistics! {
+    frames:
     /// Frames started.
     frames,
     /// Call frames of legacy code without an inspector.
@@ -258,6 +270,11 @@ statistics! {
     table_call_gas,
     /// The part of `gas` charged in init code.
     init_code_gas,
+    /// Frames whose run was noted in a profile.
+    watched_frames,
+    /// Frames that went from the interpreter into native code while they ran: at a loop head, or behind a call.
+    loop_entries,
+    ; others:
     /// Codes compiled.
     compiled,
     /// Codes taken from artifacts.
@@ -268,10 +285,6 @@ statistics! {
     compile_cpu_ns,
     /// Bytes of machine code and of its constants, of all codes compiled.
     code_bytes,
-    /// Frames whose run was noted in a profile.
-    watched_frames,
-    /// Frames that went from the interpreter into native code while they ran: at a loop head, or behind a call.
-    loop_entries,
     /// Codes that became watched.
     became_watched,
     /// Codes published in tier `native-1`.
@@ -350,11 +363,10 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole != 0).then(|| part as f64 / whole as f64)
 }
 
-fn add_each(totals: &[AtomicU64], deltas: &[u64]) {
-    for (total, delta) in totals.iter().zip(deltas) {
-        if *delta != 0 {
-            total.fetch_add(*delta, Ordering::Relaxed);
-        }
+#[inline]
+fn add(total: &AtomicU64, delta: &mut u64) {
+    if *delta != 0 {
+        total.fetch_add(std::mem::take(delta), Ordering::Relaxed);
     }
 }
 

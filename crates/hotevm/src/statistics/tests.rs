@@ -60,13 +60,21 @@ fn every_row_is_shown_once_in_order() {
 fn what_was_added_is_told() {
     let counters = Counters::default();
     let mut deltas = Deltas::empty();
-    (deltas.gas, deltas.leaves[1], deltas.interpreted[2]) = (7, 2, 5);
-    counters.add(&deltas);
+    let mut more = || {
+        (deltas.gas, deltas.leaves[1], deltas.interpreted[2]) = (7, 2, 5);
+        counters.add(&mut deltas);
+        counters.add(&mut deltas);
+    };
+    more();
     let first = counters.snapshot();
-    counters.add(&deltas);
+    more();
     counters.code_leaves.record(4);
     let added = counters.snapshot().since(&first);
-    assert_eq!((added.gas, added.leaves[1].1, added.interpreted[2].1, added.frames), (7, 2, 5, 0));
+    assert_eq!(
+        (added.gas, added.leaves[1].1, added.interpreted[2].1, added.frames),
+        (7, 2, 5, 0),
+        "nothing is handed over twice"
+    );
     assert_eq!((added.code_leaves.count, added.job_cpu_us.count), (1, 0));
 }
 
