@@ -28,7 +28,7 @@ use crate::{
     config::{Instructions, Preset},
     configuration::{Configuration, Settings},
     runtime::Runtime,
-    statistics::{Deltas, Interpreted},
+    statistics::{Deltas, Gathered, Interpreted},
     sync::{Arc, Ordering},
     tiers::{
         Found, Tiers,
@@ -101,6 +101,8 @@ pub(crate) struct Hook<CTX: Host> {
     is_lent: bool,
     activations: Activations,
     pub(crate) deltas: Deltas,
+    /// Where the counters are handed over to, once there were any.
+    gathered: Option<Arc<Gathered>>,
 }
 
 impl<CTX: Host> Hook<CTX> {
@@ -113,6 +115,7 @@ impl<CTX: Host> Hook<CTX> {
             is_lent: true,
             activations: Activations::empty(),
             deltas: Deltas::empty(),
+            gathered: None,
         }
     }
 
@@ -120,7 +123,14 @@ impl<CTX: Host> Hook<CTX> {
     pub(crate) fn flush(&mut self) {
         // Whatever is counted belongs to a frame.
         if self.deltas.frames != 0 {
-            self.runtime.tiers.counters.add(&mut self.deltas);
+            let counters = &self.runtime.tiers.counters;
+            if self.gathered.is_none() {
+                self.gathered = counters.gather();
+            }
+            match &self.gathered {
+                Some(gathered) => gathered.add(&mut self.deltas),
+                None => counters.add(&mut self.deltas),
+            }
         }
     }
 

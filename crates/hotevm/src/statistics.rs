@@ -5,6 +5,7 @@
 //! out  [`Statistics`], monotone since the runtime was made; [`StatisticRow`]s; metrics, with the feature `metrics`
 //!
 //! C1  A thread that executes adds to plain numbers of its own. Histograms are recorded where a job ends, or code is taken away.
+//! C2  What EVMs hand over is kept apart for each that lives, so that no thread writes where another does; snapshots add it up.
 
 mod histogram;
 #[cfg(feature = "metrics")]
@@ -14,7 +15,7 @@ mod tests;
 
 pub use histogram::Histogram;
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering, lock, try_lock};
 use histogram::Buckets;
 
 /// Declares an enum of rows with names, numbered in order.
@@ -155,10 +156,27 @@ macro_rules! statistics {
             }
         }
 
+        /// What one EVM handed over (C2): written by its thread alone, read by snapshots; relaxed, as in [`Counters`].
+        #[derive(Debug, Default)]
+        pub(crate) struct Gathered {
+            $($local: AtomicU64,)*
+            $($reasons: [AtomicU64; <$reason>::COUNT],)*
+        }
+
+        impl Gathered {
+            /// Takes over what its EVM counted since.
+            pub(crate) fn add(&self, deltas: &mut Deltas) {
+                $(add_alone(&self.$local, &mut deltas.$local);)*
+                $(self.$reasons.iter().zip(&mut deltas.$reasons).for_each(|(total, delta)| add_alone(total, delta));)*
+            }
+        }
+
         /// The shared side: written by EVMs that hand over and by the compiler, read by snapshots; relaxed, since no value
         /// here guards another.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
+            /// What each EVM that lives or lived handed over; that of an EVM that is gone goes on as another's (C2).
+            gathered: Mutex<Vec<Arc<Gathered>>>,
             $(pub(crate) $local: AtomicU64,)*
             $(pub(crate) $name: AtomicU64,)*
             $($reasons: [AtomicU64; <$reason>::COUNT],)*
@@ -185,10 +203,16 @@ macro_rules! statistics {
 
             /// Reads all counters, one after the other.
             pub(crate) fn snapshot(&self) -> Statistics {
+                let gathered = lock(&self.gathered);
+                let sum = |own: &AtomicU64, of: &dyn Fn(&Gathered) -> u64| {
+                    gathered.iter().fold(own.load(Ordering::Relaxed), |sum, one| sum.wrapping_add(of(one)))
+                };
                 Statistics {
-                    $($local: self.$local.load(Ordering::Relaxed),)*
+                    $($local: sum(&self.$local, &|one| one.$local.load(Ordering::Relaxed)),)*
                     $($name: self.$name.load(Ordering::Relaxed),)*
-                    $($reasons: named(&<$reason>::NAMES, &self.$reasons),)*
+                    $($reasons: <$reason>::NAMES.iter().zip(&self.$reasons).enumerate().map(|(index, (name, own))| {
+                        (*name, sum(own, &|one| one.$reasons[index].load(Ordering::Relaxed)))
+                    }).collect(),)*
                     $($causes: named(&<$cause>::NAMES, &self.$causes),)*
                     $($histogram: self.$histogram.snapshot(),)*
                 }
@@ -363,10 +387,32 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole != 0).then(|| part as f64 / whole as f64)
 }
 
+impl Counters {
+    /// What an EVM hands over to from now on: what one that is gone left, or new. None while another thread looks for its own.
+    pub(crate) fn gather(&self) -> Option<Arc<Gathered>> {
+        let mut gathered = try_lock(&self.gathered)?;
+        // Whoever wrote to it before is done with it, and what it wrote is seen: `get_mut` acquires what the last drop released.
+        if let Some(free) = gathered.iter_mut().position(|one| Arc::get_mut(one).is_some()) {
+            return Some(gathered[free].clone());
+        }
+        let new = Arc::new(Gathered::default());
+        gathered.push(new.clone());
+        Some(new)
+    }
+}
+
 #[inline]
 fn add(total: &AtomicU64, delta: &mut u64) {
     if *delta != 0 {
         total.fetch_add(std::mem::take(delta), Ordering::Relaxed);
+    }
+}
+
+/// The same where nobody else writes.
+#[inline]
+fn add_alone(total: &AtomicU64, delta: &mut u64) {
+    if *delta != 0 {
+        total.store(total.load(Ordering::Relaxed).wrapping_add(std::mem::take(delta)), Ordering::Relaxed);
     }
 }
 

@@ -78,6 +78,29 @@ fn what_was_added_is_told() {
     assert_eq!((added.code_leaves.count, added.job_cpu_us.count), (1, 0));
 }
 
+#[test]
+fn c2_what_an_evm_left_another_goes_on_with() {
+    let counters = Counters::default();
+    let count = |gas| {
+        let mut deltas = Deltas::empty();
+        (deltas.gas, deltas.leaves[1]) = (gas, 1);
+        deltas
+    };
+    let [one, two] = [(); 2].map(|()| counters.gather().expect("nobody else looks"));
+    assert!(!Arc::ptr_eq(&one, &two));
+    one.add(&mut count(3));
+    two.add(&mut count(40));
+    counters.add(&mut count(500));
+    drop(one);
+    let three = counters.gather().expect("nobody else looks");
+    three.add(&mut count(6000));
+    let seen = counters.snapshot();
+    assert_eq!((seen.gas, seen.leaves[1].1, lock(&counters.gathered).len()), (6543, 4, 2));
+    let held = lock(&counters.gathered);
+    assert!(counters.gather().is_none(), "an executing thread does not wait");
+    drop(held);
+}
+
 #[cfg(feature = "metrics")]
 mod recorded {
     //! A recorder that keeps everything in one map.
