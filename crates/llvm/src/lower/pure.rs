@@ -47,13 +47,21 @@ impl<'ctx> Lower<'ctx, '_> {
             PureOp::Slt => compare(self, IntPredicate::SLT)?,
             PureOp::Sgt => compare(self, IntPredicate::SGT)?,
             PureOp::Eq => compare(self, IntPredicate::EQ)?,
-            PureOp::IsZero => {
-                let zero = operands[0].get_type().const_zero();
-                self.builder.build_int_compare(IntPredicate::EQ, operands[0], zero, "iszero")?
-            }
+            PureOp::IsZero => return self.is_zero(operands[0]),
             PureOp::BoolNot => self.builder.build_not(operands[0], "not")?,
             PureOp::FromBool | PureOp::FromNum => self.builder.build_int_z_extend(operands[0], self.symbols.word, "word")?,
         })
+    }
+
+    /// One limb after the other: LLVM would add the limbs up in pairs, which copies two of them.
+    fn is_zero(&self, word: IntValue<'ctx>) -> Result<IntValue<'ctx>> {
+        let limb = self.context.i64_type();
+        let mut any = self.builder.build_int_truncate(word, limb, "limb")?;
+        for bits in [64, 128, 192] {
+            let shifted = self.builder.build_right_shift(word, self.word_number(bits), false, "shifted")?;
+            any = self.builder.build_or(any, self.builder.build_int_truncate(shifted, limb, "limb")?, "any")?;
+        }
+        Ok(self.builder.build_int_compare(IntPredicate::EQ, any, limb.const_zero(), "iszero")?)
     }
 
     fn multiply(&mut self, operands: &[IntValue<'ctx>]) -> Result<IntValue<'ctx>> {
