@@ -62,6 +62,9 @@ enum Known {
     HashMismatch,
 }
 
+/// Gas that a frame needs before it is worth looking at its heat while it runs, where more makes a code warm.
+const GAS_WORTH_TICKS: u64 = 8_000_000;
+
 /// More entries than are ever made.
 const LONG_AGO: u64 = u64::MAX;
 
@@ -82,8 +85,8 @@ struct Prepared<CTX: Host> {
     visit: u64,
     /// The configuration's number.
     number: u64,
-    /// Gas that makes a code warm.
-    warm_gas: u64,
+    /// Gas with which a cold frame is looked at while it runs.
+    ticks_gas: u64,
     /// The block's number.
     block: U256,
     /// Why frames are interpreted, all of them.
@@ -230,7 +233,7 @@ impl<CTX: ContextTr> Hook<CTX> {
         self.leave_room();
         self.prepared = Some(Prepared {
             number: configuration.number,
-            warm_gas: self.runtime.tiers.config.tuning.warm_gas,
+            ticks_gas: self.runtime.tiers.config.tuning.warm_gas.min(GAS_WORTH_TICKS),
             configuration,
             room: Room::take(addresses(table)),
             tables: Tables::none(),
@@ -266,16 +269,20 @@ impl<CTX: ContextTr> Hook<CTX> {
             (Running::Interpreted, _) => {
                 interpret(&mut self.deltas, activation, frame, context, table, gas_table);
             }
-            // A frame with less gas than makes a code warm is over soon, and is not looked at before.
+            // A frame with little gas is over soon, and is not looked at before.
             (Running::Cold, Some(prepared))
-                if frame.interpreter.gas.remaining() < prepared.warm_gas
+                if frame.interpreter.gas.remaining() < prepared.ticks_gas
                     && let Some(hash) = frame.interpreter.bytecode.hash() =>
             {
                 let (tiers, key) = (&self.runtime.tiers, (hash, prepared.number));
                 let place = tiers.heat_place(key);
                 let spent = interpret(&mut self.deltas, activation, frame, context, table, gas_table);
                 if tiers.seen(place, spent, prepared.visit) {
-                    activation.running = warm_up(tiers, key, &frame.interpreter.bytecode, &prepared.configuration);
+                    let running = warm_up(tiers, key, &frame.interpreter.bytecode, &prepared.configuration);
+                    // V2
+                    if matches!(frame.interpreter.bytecode.action(), Some(InterpreterAction::NewFrame(_))) {
+                        activation.running = running;
+                    }
                 }
             }
             _ => self.run_on(index, frame, context, table, gas_table),

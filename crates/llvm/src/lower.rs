@@ -5,7 +5,7 @@
 //!
 //! Z1  The entry has the signature of [`hotevm_abi::NativeFn`] and calls part 0. Parts take the number of a root block, frame and stack top,
 //!     keep no register for their caller but rbp, and enter each other by tail calls.
-//! Z2  Gas, memory length and builtin pointers are read from the frame where they are needed, never kept. The base of memory is kept
+//! Z2  Gas, memory length and builtin pointers are read from the frame where they are needed, and not kept here: in loops without calls LLVM does (`target::PASSES`). The base of memory is kept
 //!     within a tree, up to what may move it: growth, and whatever the host executes.
 //! Z3  A leave is a site number and stores; the site's row says the rest. Leaves of a part share one exit, but for those
 //!     that a stub takes (`stubs`, Y4).

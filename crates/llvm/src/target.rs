@@ -86,7 +86,7 @@ fn initialise() {
 
 /// The pass pipeline of every level, in LLVM's spelling: stubs that nothing calls go first. What a loop without calls reads and writes in every
 /// round, its gas above all, stays in registers meanwhile, and two rounds of a small loop stand one behind the other, each with its checks:
-/// they need not hand over their values by moves. Equal instructions are not made one: what blocks share, addresses above all, takes registers
+/// they need not hand over their values by moves. Loops with calls pay for it: addresses of homes are read before them, too, and spilled. Equal instructions are not made one: what blocks share, addresses above all, takes registers
 /// from one to the other, and code gets longer.
 pub(crate) const PASSES: &str = "globaldce,function(simplifycfg,loop-mssa(licm),\
     loop-unroll<no-peeling;no-profile-peeling;no-partial;no-runtime;no-upperbound>)";

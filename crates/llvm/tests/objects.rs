@@ -378,6 +378,24 @@ fn two_rounds_of_a_small_loop_stand_one_behind_the_other() {
 }
 
 #[test]
+fn gas_stays_in_a_register_in_loops_without_calls_alone() {
+    // PUSH0 CALLDATALOAD JUMPDEST DUP1 PUSH1 8 JUMPI STOP JUMPDEST, the body, PUSH1 2 JUMP
+    let [push0, push1, dup1, pop] = [0x5f, 0x60, 0x80, 0x50];
+    let head = [push0, byte::CALLDATALOAD, byte::JUMPDEST, dup1, push1, 8, byte::JUMPI, byte::STOP, byte::JUMPDEST];
+    let config = config(false);
+    let is_promoted = |body: &[u8]| {
+        let function = function(&[&head[..], body, &[push1, 2, byte::JUMP]].concat(), &config);
+        let target = x86_64("x86-64-v2");
+        let output = hotevm_llvm::compile(&function, &target, Optimisation::Full, &config.limits, true, true).expect("compiles");
+        let (_, text) = output.dumps.iter().find(|(name, _)| name == "41-opt.ll").expect("a dump");
+        // LLVM's name for what it reads before a loop and writes behind it; the frame begins with the gas.
+        String::from_utf8_lossy(text).lines().any(|line| line.contains(".promoted = load i64, ptr %1,"))
+    };
+    assert!(is_promoted(&[CALLER, byte::ADD]));
+    assert!(!is_promoted(&[dup1, byte::SLOAD, pop]), "the host reads and writes the frame's gas");
+}
+
+#[test]
 fn functions_promise_nothing_of_their_pointers() {
     let config = config(false);
     let function = function(&every_opcode(), &config);
@@ -398,8 +416,8 @@ fn functions_promise_nothing_of_their_pointers() {
                 let start = format!("attributes #{} = ", number.expect("a group of attributes"));
                 text.lines().find(|line| line.starts_with(&start)).expect("the group").to_owned()
             };
-            // Loops keep gas and what memory holds in registers only where nothing in them calls the host or leaves, and LLVM knows that
-            // by what these functions do not promise. A sum touches no memory, and may say so.
+            // Loops keep gas and what memory holds in registers only where nothing in them calls these functions, and LLVM knows that by
+            // what they do not promise. A sum touches no memory, and may say so.
             for head in heads.iter().filter(|head| !head.contains(" @sum")) {
                 let group = group(head);
                 for word in ["willreturn", "memory(", "speculatable", "nosync", "nofree"] {
