@@ -53,11 +53,11 @@ impl<'ctx> Lower<'ctx, '_> {
         })
     }
 
-    /// One limb after the other: LLVM would add the limbs up in pairs, which copies two of them.
+    /// One limb after the other, the highest first: LLVM would add the limbs up in pairs, which copies two of them.
     fn is_zero(&self, word: IntValue<'ctx>) -> Result<IntValue<'ctx>> {
         let limb = self.context.i64_type();
-        let mut any = self.builder.build_int_truncate(word, limb, "limb")?;
-        for bits in [64, 128, 192] {
+        let mut any = limb.const_zero();
+        for bits in [192, 128, 64, 0] {
             let shifted = self.builder.build_right_shift(word, self.word_number(bits), false, "shifted")?;
             any = self.builder.build_or(any, self.builder.build_int_truncate(shifted, limb, "limb")?, "any")?;
         }
